@@ -1,0 +1,71 @@
+"""The conversations the golden references answer, and the RoPE variations of the text tower."""
+
+
+def image(name):
+    """An image part."""
+    return {"type": "image", "image": name}
+
+
+def text(words):
+    """A text part."""
+    return {"type": "text", "text": words}
+
+
+def user(*parts):
+    """A user message of content parts."""
+    return {"role": "user", "content": list(parts)}
+
+
+LONG_TEXT = (
+    "Please return a list of the names that this module defines, and say in a few words what each of the functions "
+    "does when it is called with no arguments, with one argument, or with an argument of the wrong type; 1 2 3 45 678."
+)
+
+CASES = [
+    {"name": "text-only", "messages": [{"role": "user", "content": LONG_TEXT}]},
+    {"name": "non-ascii", "messages": [
+        {"role": "system", "content": "Du bist höflich."},
+        # The last word but one is written with a combining accent: the tokenizer composes it (NFC).
+        {"role": "user", "content": "Zürich – naïve café, 東京の天気は？ Ёлка 🙂👩‍🚀 cafe\u0301 ﬁn"},
+    ]},
+    {"name": "one-tile", "messages": [user(image("golden-one.png"), text("What is in the picture?"))]},
+    {"name": "two-tiles", "messages": [user(image("golden-two.jpg"), text("What is in the picture?"))]},
+    {"name": "two-tiles-without-thumbnail", "tiling": {"thumbnail": False},
+     "messages": [user(image("golden-two.jpg"), text("What is in the picture?"))]},
+    {"name": "six-tiles", "messages": [user(image("golden-six.png"), text("What is in the picture?"))]},
+    {"name": "six-tiles-limited-to-four", "tiling": {"max_tiles": 4},
+     "messages": [user(image("golden-six.png"), text("What is in the picture?"))]},
+    {"name": "twelve-tiles", "messages": [user(image("golden-twelve.jpg"), text("What is in the picture?"))]},
+    {"name": "three-images", "messages": [user(
+        image("golden-one.png"), image("golden-wide.jpg"), image("golden-tall.png"), text("How do these differ?"))]},
+    {"name": "conversation", "messages": [
+        {"role": "system", "content": "Answer in one word."},
+        user(text("Look: "), image("golden-clear.png"), text("What is its colour?")),
+        {"role": "assistant", "content": "Green."},
+        user(text("Are you sure?")),
+    ]},
+]
+
+
+def variation(name, rope, **others):
+    """`text_config` spells it as version 4 configs do; `set` as transformers 5 holds it."""
+    theta = rope.pop("rope_theta")
+    return {
+        "name": name,
+        "text_config": {"rope_theta": theta, "rope_scaling": rope or None, **others},
+        "set": {"rope_parameters": {"rope_type": "default", "rope_theta": theta, **rope}, **others},
+    }
+
+
+# For the Llama text tower (head size 16) on the "text-only" prompt, whose length is beyond the 64 positions below.
+ROPE_VARIATIONS = [
+    variation("default", {"rope_theta": 500000.0}),
+    variation("linear", {"rope_theta": 10000.0, "rope_type": "linear", "factor": 4.0}),
+    variation("dynamic", {"rope_theta": 10000.0, "rope_type": "dynamic", "factor": 2.0}, max_position_embeddings=64),
+    variation("llama3", {
+        "rope_theta": 10000.0, "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+        "original_max_position_embeddings": 64}),
+    variation("yarn", {
+        "rope_theta": 10000.0, "rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64},
+        max_position_embeddings=256),
+]
