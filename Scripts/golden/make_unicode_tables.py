@@ -1,0 +1,146 @@
+"""Writes Sources/Tokenizers' Unicode tables from the answers of the `tokenizers` library itself.
+
+Nothing here comes from Python's or Swift's own Unicode data, whose versions differ from the library's.
+"""
+
+from pathlib import Path
+
+from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
+
+SOURCES = Path(__file__).resolve().parents[2] / "Sources" / "Tokenizers"
+SCALARS = [code for code in range(0x110000) if not 0xD800 <= code < 0xE000]
+# The same bits as `UnicodeClasses`.
+LETTER, NUMBER, SPACE, MARK, NUMERIC, WORD, UNSTABLE = 1, 2, 4, 8, 16, 32, 64
+# U+0345 has combining class 240, the highest; of every class one scalar, which is all that ordering needs.
+ORIGIN = "The answers of tokenizers 0.23.3: classes of Unicode 16, but an older version's decompositions."
+IOTA = "\u0345"
+SYLLABLES = range(0xAC00, 0xAC00 + 11172)
+
+
+def members(pattern):
+    """The scalars that match a one-scalar pattern of the Split pre-tokenizer."""
+    split = pre_tokenizers.Split(Regex(pattern), "removed", invert=True)
+    return {ord(piece) for piece, _ in split.pre_tokenize_str("".join(map(chr, SCALARS)))}
+
+
+def numeric():
+    """The scalars that the Digits pre-tokenizer sets apart."""
+    pieces = pre_tokenizers.Digits(individual_digits=True).pre_tokenize_str("".join(f"a{chr(c)}" for c in SCALARS) + "a")
+    return {ord(piece) for piece, _ in pieces if len(piece) == 1 and piece != "a"}
+
+
+def word():
+    """The scalars that keep a `single_word` added token from matching."""
+    tokenizer = Tokenizer(models.BPE(vocab={}, merges=[]))
+    tokenizer.add_tokens([AddedToken("\0x", single_word=True, normalized=False)])
+    return {code for code in SCALARS if not tokenizer.encode("\0x" + chr(code)).ids}
+
+
+def runs(values):
+    """Pairs of first scalar and value, one for each run of equal values."""
+    result, last = [], 0
+    for code in range(0x110000):
+        value = values.get(code, 0)
+        if value != last:
+            result.append((code, value))
+            last = value
+    return result
+
+
+def combining_classes(decomposed):
+    """Canonical combining classes up to renaming: the order of any two scalars is the library's."""
+    nfd = normalizers.NFD()
+    single = [code for code in SCALARS if decomposed[code] == chr(code)]
+    combining = [code for code in single if nfd.normalize_str("a" + IOTA + chr(code)) != "a" + IOTA + chr(code)]
+    combining += [code for code in single if nfd.normalize_str("a" + chr(code) + "\u0301") != "a" + chr(code) + "\u0301"
+                  and code not in set(combining)]
+    representatives = []
+
+    def before(left, right):
+        """Whether `left` is of a lower class than `right`."""
+        return nfd.normalize_str("a" + chr(right) + chr(left)) == "a" + chr(left) + chr(right) and left != right
+
+    classes = {}
+    for code in sorted(combining):
+        low, high = 0, len(representatives)
+        while low < high:
+            middle = (low + high) // 2
+            if before(representatives[middle], code):
+                low = middle + 1
+            else:
+                high = middle
+        if low < len(representatives) and not before(code, representatives[low]):
+            classes[code] = representatives[low]
+        else:
+            representatives.insert(low, code)
+            classes[code] = code
+    ranks = {code: rank + 1 for rank, code in enumerate(representatives)}
+    return {code: ranks[representative] for code, representative in classes.items()}
+
+
+def rows_of_decomposition(decomposed, nfc):
+    """Rows of scalar, first, second (0 if none), and 1 if the two compose to the scalar again."""
+    composed_from = {text: code for code, text in decomposed.items() if text != chr(code) and len(text) > 1}
+    rows = []
+    for code, text in decomposed.items():
+        if text == chr(code) or code in SYLLABLES:
+            continue
+        if len(text) == 1:
+            rows.append((code, ord(text), 0, 0))
+            continue
+        prefix = nfc.normalize_str(text[:-1])
+        first = ord(prefix) if len(prefix) == 1 else composed_from[text[:-1]]
+        composes = nfc.normalize_str(chr(first) + text[-1]) == chr(code)
+        assert decomposed[first] + text[-1] == text
+        rows.append((code, first, ord(text[-1]), int(composes)))
+    return rows
+
+
+def literal(name, comment, numbers, width=100):
+    """A Swift array of unsigned numbers."""
+    lines, line = [], ""
+    for number in numbers:
+        item = f"{number:#x}," if number > 9 else f"{number},"
+        if len(line) + len(item) + 1 > width:
+            lines.append("        " + line.rstrip())
+            line = ""
+        line += item + " "
+    lines.append("        " + line.rstrip())
+    return f"    /// {comment}\n    static let {name}: [UInt32] = [\n" + "\n".join(lines) + "\n    ]\n"
+
+
+def write(name, summary, body):
+    """One generated Swift file."""
+    header = ("// Generated by Scripts/golden/make_unicode_tables.py, and so of any length.\n"
+              "// swift-format-ignore-file\n\n")
+    (SOURCES / f"{name}.swift").write_text(f"{header}/// {summary}\n///\n/// {ORIGIN}\nenum {name} {{\n{body}}}\n", encoding="utf-8")
+
+
+def main():
+    nfd, nfc = normalizers.NFD(), normalizers.NFC()
+    decomposed = {code: nfd.normalize_str(chr(code)) for code in SCALARS}
+    rows = rows_of_decomposition(decomposed, nfc)
+    classes = combining_classes(decomposed)
+    seconds = {row[2] for row in rows if row[3]} | set(range(0x1161, 0x1176)) | set(range(0x11A8, 0x11C3))
+    unstable = {code for code in SCALARS if code in classes or code in seconds
+                or ord(decomposed[code][0]) in seconds or nfc.normalize_str(chr(code)) != chr(code)}
+    values = {}
+    for bit, found in [(LETTER, members(r"\p{L}")), (NUMBER, members(r"\p{N}")), (SPACE, members(r"\s")),
+                       (MARK, members(r"\p{M}")), (NUMERIC, numeric()), (WORD, word()), (UNSTABLE, unstable)]:
+        print(f"{bit:3} {len(found):7}")
+        for code in found:
+            values[code] = values.get(code, 0) | bit
+    print(len(runs(values)), "runs;", len(rows), "decompositions;", len(classes), "combining;",
+          len(set(classes.values())), "classes")
+    write("UnicodeClassTable", "What each scalar is, as runs.", literal(
+        "runs", "First scalar of a run and, in the low eight bits, its classes.",
+        [code << 8 | value for code, value in runs(values)]))
+    write("CompositionTable", "Canonical decompositions and combining classes.", literal(
+        "rows", "Scalar, first, second (0: none), and 1 if first and second compose to the scalar.",
+        [number for row in rows for number in row]) + "\n" + literal(
+        "combiningRuns", "First scalar of a run and, in the low eight bits, the order of its combining class.",
+        [code << 8 | value for code, value in runs(classes)]))
+
+
+if __name__ == "__main__":
+    main()

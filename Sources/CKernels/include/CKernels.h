@@ -1,0 +1,187 @@
+// The hot loops of the CPU backend. Matrices are dense and row-major; sizes are counts of elements unless
+// they say bytes.
+#ifndef CKERNELS_H
+#define CKERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+// What a processor can do, each level including those before it.
+enum vireo_level {
+    vireo_level_portable = 0,
+    vireo_level_avx2 = 1,
+    vireo_level_avx512 = 2,
+    vireo_level_avx512bf16 = 3,
+};
+
+// Floating-point element types.
+enum vireo_type { vireo_type_f32 = 0, vireo_type_bf16 = 1, vireo_type_f16 = 2 };
+
+// Threads that share out the tasks of one call, the kernels they use, and their scratch memory.
+typedef struct vireo_pool vireo_pool;
+
+// The best level of this processor.
+int vireo_best_level(void);
+// The level that is fastest on this processor.
+int vireo_preferred_level(void);
+// A pool of `thread_count` threads, the caller's counted, at the lower of `level` and the best; null without
+// memory.
+vireo_pool *vireo_pool_create(int thread_count, int level);
+// Ends its threads.
+void vireo_pool_destroy(vireo_pool *pool);
+
+// Zeroed memory aligned to 64 bytes, null when there is none.
+void *vireo_allocate(size_t byte_count);
+// Gives back what `vireo_allocate` gave for as many bytes.
+void vireo_free(void *address, size_t byte_count);
+// Bytes of memory that can still be had.
+size_t vireo_available_bytes(void);
+
+// target[i] = source[i]; neither needs to be aligned.
+void vireo_convert(
+    vireo_pool *pool, const void *source, enum vireo_type from, void *target, enum vireo_type to,
+    size_t count);
+
+// Bytes of packed weights [n, k] in `type` (f32 or bf16).
+size_t vireo_packed_byte_count(size_t n, size_t k, enum vireo_type type);
+// Packs source [rows, k] as the rows from `first_row` on of zeroed packed weights of type `to`.
+void vireo_pack_rows(
+    vireo_pool *pool, const void *source, enum vireo_type from, size_t rows, size_t k, size_t first_row,
+    void *packed, enum vireo_type to);
+
+// What follows a product.
+enum vireo_epilogue {
+    vireo_epilogue_none = 0,
+    vireo_epilogue_gelu = 1,
+    vireo_epilogue_add = 2,
+    vireo_epilogue_scale_add = 3,
+};
+
+// out[m, n] = epilogue(sum_k x[m, k] * weights[n, k] + bias[n]).
+struct vireo_linear_call {
+    const float *x;        // [m, k]
+    const void *weights;   // packed [n, k]
+    enum vireo_type type;  // of the weights
+    size_t m, n, k;
+    const float *bias;  // [n] or null
+    enum vireo_epilogue epilogue;
+    const float *residual;  // [m, n], for add and scale_add
+    const float *scale;     // [n], for scale_add
+    float *out;             // [m, n]
+};
+void vireo_linear(vireo_pool *pool, const struct vireo_linear_call *call);
+
+// Rows of `columns` values that begin `stride` values apart; out rows likewise, out_stride apart.
+void vireo_rms_norm(
+    vireo_pool *pool, const float *x, size_t rows, size_t stride, size_t columns, const float *weight,
+    float epsilon, float *out, size_t out_stride);
+void vireo_layer_norm(
+    vireo_pool *pool, const float *x, size_t rows, size_t columns, const float *weight, const float *bias,
+    float epsilon, float *out);
+// out[r, i] = silu(x[r, i]) * x[r, columns + i]; x is [rows, 2 * columns].
+void vireo_silu_multiply(vireo_pool *pool, const float *x, size_t rows, size_t columns, float *out);
+// out[r] = x[indices[r]]; false, and nothing done, when an index is not a row of x [row_count, columns].
+bool vireo_gather_rows(
+    vireo_pool *pool, const float *x, size_t row_count, size_t columns, const int32_t *indices, size_t count,
+    float *out);
+
+// out[t] = image_rows[t] < 0 ? table[ids[t]] : images[image_rows[t]].
+struct vireo_embed_call {
+    const int32_t *ids, *image_rows;  // [tokens]
+    const void *table;                // [vocabulary, columns]
+    enum vireo_type type;             // of the table: f32 or bf16
+    const float *images;              // [images_count, columns]
+    size_t tokens, vocabulary, image_count, columns;
+    float *out;  // [tokens, columns]
+};
+// False, and nothing done, when an id or a row is out of range.
+bool vireo_embed(vireo_pool *pool, const struct vireo_embed_call *call);
+
+// Keys and values of one layer in pages: [pages, heads, page_size, head_dim] each.
+struct vireo_cache {
+    void *keys, *values;
+    enum vireo_type type;  // f32 or bf16
+    size_t pages, heads, page_size, head_dim;
+};
+
+// Rotates queries in place; rotates keys into the cache, where the values go as they are.
+struct vireo_rotary_call {
+    float *qkv;  // [tokens, (heads + 2 * cache.heads) * head_dim]
+    size_t tokens, heads;
+    const float *cosines, *sines;  // [table_rows, head_dim / 2]
+    size_t table_rows;
+    const int32_t *positions, *slots;  // [tokens]
+    struct vireo_cache cache;
+};
+// False, and nothing done, when a position or a slot is out of range.
+bool vireo_rotate_and_store(vireo_pool *pool, const struct vireo_rotary_call *call);
+
+// Causal attention of packed sequences over their pages.
+struct vireo_paged_attention_call {
+    const float *qkv;  // [tokens, (heads + 2 * cache.heads) * head_dim]
+    size_t heads, tokens, sequences, pages_per_sequence;
+    float scale;
+    const int32_t *query_starts;     // [sequences + 1]
+    const int32_t *context_lengths;  // [sequences]
+    const int32_t *page_table;       // [sequences, pages_per_sequence]
+    struct vireo_cache cache;
+    float *out;  // [tokens, heads * head_dim]
+};
+// False, and nothing done, when a length or a page is out of range or scratch memory is lacking.
+bool vireo_paged_attention(vireo_pool *pool, const struct vireo_paged_attention_call *call);
+
+// Attention without a mask within sequences of `length` tokens.
+struct vireo_full_attention_call {
+    const float *qkv;  // [sequences * length, 3 * heads * head_dim]
+    size_t sequences, length, heads, head_dim;
+    float scale;
+    enum vireo_type type;  // what queries, keys, values and probabilities are rounded to: f32 or bf16
+    float *out;            // [sequences * length, heads * head_dim]
+};
+// False, and nothing done, when scratch memory is lacking.
+bool vireo_full_attention(vireo_pool *pool, const struct vireo_full_attention_call *call);
+
+// out[(n * P + p), (c * s + y) * s + x] = table[c][tiles[n, py * s + y, px * s + x, c]].
+struct vireo_patch_call {
+    const uint8_t *tiles;  // [count, size, size, 3]
+    size_t count, size, patch;
+    const float *table;  // [3, 256]
+    float *out;          // [count * (size / patch)^2, 3 * patch * patch]
+};
+void vireo_patch_rows(vireo_pool *pool, const struct vireo_patch_call *call);
+// out[n, 0] = class_token + positions[0]; out[n, 1 + p] = patches[n * P + p] + positions[1 + p].
+void vireo_add_positions(
+    vireo_pool *pool, const float *patches, const float *class_token, const float *positions, size_t count,
+    size_t patch_count, size_t columns, float *out);
+// out[n, (i, j)] = the four cells (2i, 2j), (2i, 2j+1), (2i+1, 2j), (2i+1, 2j+1) of x [count, 1 + side^2,
+// columns].
+void vireo_pixel_shuffle(
+    vireo_pool *pool, const float *x, size_t count, size_t side, size_t columns, float *out);
+
+// One row's rule, see SamplingRow.
+struct vireo_sampling_row {
+    double uniform;
+    const int32_t *banned;
+    size_t banned_count, vocabulary, top_count;
+    int64_t top_k;
+    float temperature, top_p;
+};
+// A token and its log-probability.
+struct vireo_candidate {
+    int32_t id;
+    float logprob;
+};
+// One row's result; `top` points at room for the row's top_count candidates.
+struct vireo_sampled {
+    int32_t id, rank;
+    float logprob;
+    size_t top_count;
+    struct vireo_candidate *top;
+};
+// Chooses a token of each row of logits [count, width]; false when there is no scratch memory.
+bool vireo_sample(
+    vireo_pool *pool, const float *logits, size_t count, size_t width, const struct vireo_sampling_row *rows,
+    struct vireo_sampled *results);
+
+#endif

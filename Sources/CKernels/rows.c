@@ -1,0 +1,132 @@
+#include <string.h>
+
+#include "kernels.h"
+#include "pool.h"
+
+// Values a task should have at least.
+enum { grain_values = 8192 };
+
+static size_t grain(size_t columns) {
+    return columns >= grain_values ? 1 : grain_values / (columns ? columns : 1);
+}
+
+struct rows {
+    const struct vireo_kernels *kernels;
+    const float *x, *weight, *bias;
+    const int32_t *indices;
+    size_t stride, columns, out_stride;
+    float epsilon;
+    float *out;
+};
+
+static void rms_norm(void *context, size_t begin, size_t end) {
+    struct rows *r = context;
+    for (size_t row = begin; row < end; row++) {
+        r->kernels->rms_norm(
+            r->x + row * r->stride, r->columns, r->weight, r->epsilon, r->out + row * r->out_stride);
+    }
+}
+
+void vireo_rms_norm(
+    vireo_pool *pool, const float *x, size_t rows, size_t stride, size_t columns, const float *weight,
+    float epsilon, float *out, size_t out_stride) {
+    struct rows r = {
+        .kernels = vireo_pool_kernels(pool),
+        .x = x,
+        .weight = weight,
+        .stride = stride,
+        .columns = columns,
+        .out_stride = out_stride,
+        .epsilon = epsilon,
+        .out = out,
+    };
+    vireo_parallel(pool, rows, grain(columns), rms_norm, &r);
+}
+
+static void layer_norm(void *context, size_t begin, size_t end) {
+    struct rows *r = context;
+    for (size_t row = begin; row < end; row++) {
+        r->kernels->layer_norm(
+            r->x + row * r->columns, r->columns, r->weight, r->bias, r->epsilon, r->out + row * r->columns);
+    }
+}
+
+void vireo_layer_norm(
+    vireo_pool *pool, const float *x, size_t rows, size_t columns, const float *weight, const float *bias,
+    float epsilon, float *out) {
+    struct rows r = {
+        .kernels = vireo_pool_kernels(pool),
+        .x = x,
+        .weight = weight,
+        .bias = bias,
+        .columns = columns,
+        .epsilon = epsilon,
+        .out = out,
+    };
+    vireo_parallel(pool, rows, grain(columns), layer_norm, &r);
+}
+
+static void silu_multiply(void *context, size_t begin, size_t end) {
+    struct rows *r = context;
+    for (size_t row = begin; row < end; row++) {
+        r->kernels->silu_multiply(r->x + row * 2 * r->columns, r->columns, r->out + row * r->columns);
+    }
+}
+
+void vireo_silu_multiply(vireo_pool *pool, const float *x, size_t rows, size_t columns, float *out) {
+    struct rows r = {.kernels = vireo_pool_kernels(pool), .x = x, .columns = columns, .out = out};
+    vireo_parallel(pool, rows, grain(columns), silu_multiply, &r);
+}
+
+static void gather(void *context, size_t begin, size_t end) {
+    struct rows *r = context;
+    for (size_t row = begin; row < end; row++) {
+        memcpy(
+            r->out + row * r->columns, r->x + (size_t)r->indices[row] * r->columns,
+            r->columns * sizeof(float));
+    }
+}
+
+bool vireo_gather_rows(
+    vireo_pool *pool, const float *x, size_t row_count, size_t columns, const int32_t *indices, size_t count,
+    float *out) {
+    for (size_t i = 0; i < count; i++) {
+        if (indices[i] < 0 || (size_t)indices[i] >= row_count) return false;
+    }
+    struct rows r = {.x = x, .indices = indices, .columns = columns, .out = out};
+    vireo_parallel(pool, count, grain(columns), gather, &r);
+    return true;
+}
+
+struct embedding {
+    const struct vireo_kernels *kernels;
+    const struct vireo_embed_call *call;
+};
+
+static void embed(void *context, size_t begin, size_t end) {
+    struct embedding *e = context;
+    const struct vireo_embed_call *call = e->call;
+    size_t row_bytes = call->columns * (call->type == vireo_type_f32 ? 4 : 2);
+    for (size_t t = begin; t < end; t++) {
+        float *out = call->out + t * call->columns;
+        if (call->image_rows[t] >= 0) {
+            memcpy(
+                out, call->images + (size_t)call->image_rows[t] * call->columns,
+                call->columns * sizeof(float));
+        } else {
+            const char *row = (const char *)call->table + (size_t)call->ids[t] * row_bytes;
+            e->kernels->convert(row, call->type, out, vireo_type_f32, call->columns);
+        }
+    }
+}
+
+bool vireo_embed(vireo_pool *pool, const struct vireo_embed_call *call) {
+    for (size_t t = 0; t < call->tokens; t++) {
+        int32_t image = call->image_rows[t], id = call->ids[t];
+        if (image >= 0 ? (size_t)image >= call->image_count : id < 0 || (size_t)id >= call->vocabulary)
+            return false;
+    }
+    struct embedding e = {vireo_pool_kernels(pool), call};
+    vireo_parallel(pool, call->tokens, grain(call->columns), embed, &e);
+    return true;
+}

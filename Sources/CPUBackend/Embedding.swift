@@ -1,0 +1,36 @@
+import CKernels
+import Tensors
+
+extension CPUOperators {
+    // out[r] = x[rows[r]]
+    func gatherRows(_ x: Tensor, rows: Tensor, out: Tensor) {
+        let columnCount = x.shape.columnCount
+        precondition(out.elementCount == rows.elementCount * columnCount, "out is [R, C]")
+        // Safe: sizes are checked above, the rows by the kernel; the caller's tensors outlive the call.
+        let found = unsafe vireo_gather_rows(
+            pool.handle, x.floats, x.shape.rowCount, columnCount, rows.integers, rows.elementCount, out.floats
+        )
+        precondition(found, "every row is one of x")
+    }
+
+    // out[t] = imageRows[t] < 0 ? table[ids[t]] : images[imageRows[t]]
+    func embed(ids: Tensor, imageRows: Tensor, table: Tensor, images: Tensor, out: Tensor) {
+        let columnCount = table.shape.columnCount
+        precondition(imageRows.elementCount == ids.elementCount, "imageRows is [T]")
+        precondition(out.elementCount == ids.elementCount * columnCount, "out is [T, H]")
+        // Safe: sizes are checked above, ids and rows by the kernel; the caller's tensors outlive the call.
+        var call = unsafe vireo_embed_call()
+        unsafe call.ids = UnsafePointer(ids.integers)
+        unsafe call.image_rows = UnsafePointer(imageRows.integers)
+        unsafe call.table = UnsafeRawPointer(table.bytes)
+        unsafe call.type = table.computingType
+        unsafe call.images = UnsafePointer(images.floats)
+        unsafe call.tokens = ids.elementCount
+        unsafe call.vocabulary = table.shape.rowCount
+        unsafe call.image_count = images.elementCount / max(1, columnCount)
+        unsafe call.columns = columnCount
+        unsafe call.out = out.floats
+        let found = unsafe vireo_embed(pool.handle, &call)
+        precondition(found, "every id is in the table and every row an image's")
+    }
+}

@@ -1,0 +1,164 @@
+package import Images
+package import Models
+package import Scheduling
+import Synchronization
+package import Tensors
+
+/// Generates answers: takes prompts, gives streams of tokens. Thread-safe.
+///
+/// All decisions are `Scheduler`'s; one thread runs them against the model (`StepLoop`), a few others make tiles.
+package final class Engine: Sendable {
+    /// What the engine can do, for the edge to check requests against.
+    package let limits: EngineLimits
+    private let loop: StepLoop
+    private let scheduling: SchedulerLimits
+    private let admission = Mutex(Admission())
+
+    private struct Admission {
+        var nextID: UInt64 = 1
+        var isOpen = true
+    }
+
+    /// Allocates the stores and starts the threads. `vocabularyCount` is the tokenizer's: ids beyond are never chosen.
+    package init(
+        model: any VisionLanguageModel, device: any Device, configuration: EngineConfiguration, vocabularyCount: Int,
+    ) throws(EngineError) {
+        let plan = try MemoryPlan(model.description, device: device, configuration: configuration)
+        let endIDs = model.description.generation.endIDs
+        let rank: Rank
+        do throws(DeviceError) {
+            rank = try Rank(
+                model: model, device: device, limits: plan.limits, elementType: configuration.elementType,
+                vocabularyCount: vocabularyCount, endIDs: endIDs)
+        } catch {
+            throw .device(error)
+        }
+        scheduling = plan.limits
+        limits = EngineLimits(
+            maxSequenceLength: plan.limits.sequenceLength,
+            maxImageTokens: plan.limits.imagePageCount * plan.limits.rowsPerImagePage,
+            maxImages: plan.limits.imageCapacity, maxQueuedRequests: configuration.queuedRequests)
+        loop = StepLoop(
+            scheduler: Scheduler(limits: plan.limits, endIDs: Set(endIDs)), rank: rank,
+            imagePageBytes: plan.limits.rowsPerImagePage * model.description.text.hiddenSize * 4)
+        guard loop.start(decoders: configuration.decoders) else { throw .noThread }
+    }
+
+    /// Queues a prompt; its `images` are the pictures of its spans, in the same order.
+    ///
+    /// `sampling.maxNewTokens` is cut to what fits. Throws when the prompt can never fit or the queue is full. The
+    /// request is cancelled when the stream is let go or its task is cancelled.
+    package func submit(
+        _ prompt: PreparedPrompt, images: [ImageSource], sampling: SamplingParameters,
+    ) throws(AdmissionError) -> TokenStream {
+        precondition(images.count == prompt.images.count, "one source a span")
+        let count = prompt.tokenIDs.count
+        guard count > 0 else { throw .emptyPrompt }
+        guard count < limits.maxSequenceLength else {
+            throw .promptTooLong(tokenCount: count, limit: limits.maxSequenceLength - 1)
+        }
+        try checkImages(prompt.images)
+        let id = try admit()
+        let (events, sink) = AsyncThrowingStream.makeStream(of: TokenEvent.self, throwing: (any Error).self)
+        let loop = loop
+        sink.onTermination = { reason in
+            if case .cancelled = reason { loop.post(.cancel(id)) }
+        }
+        loop.post(
+            .submit(
+                Submission(
+                    id: id, prompt: prompt, images: images,
+                    sampling: sampling.limited(toNewTokens: limits.maxSequenceLength - count),
+                    seed: sampling.seed ?? .random(in: .min ... .max), sink: sink)))
+        return TokenStream(events)
+    }
+
+    /// A snapshot of counters and gauges.
+    package func statistics() -> EngineStatistics { loop.statistics() }
+
+    /// Whether work is queued or running and none of it has advanced for longer than `seconds`.
+    package func isStalled(forSeconds seconds: Double) -> Bool { loop.secondsWithoutProgress() > seconds }
+
+    /// Takes no more requests, lets those running finish for at most `seconds`, ends the rest, and stops the threads.
+    package func shutDown(drainSeconds seconds: Double) async {
+        admission.withLock { $0.isOpen = false }
+        let start = ContinuousClock.now
+        while loop.openRequests > 0, ContinuousClock.now - start < .seconds(seconds) {
+            // A cancelled task drains no longer.
+            guard (try? await Task.sleep(for: .milliseconds(20))) != nil else { break }
+        }
+        loop.post(.stop)
+        while !loop.isStopped { await Task.yield() }
+    }
+
+    private func admit() throws(AdmissionError) -> RequestID {
+        let open = admission.withLock { state -> RequestID? in
+            guard state.isOpen else { return nil }
+            state.nextID += 1
+            return RequestID(state.nextID)
+        }
+        guard let id = open else { throw .shuttingDown }
+        guard loop.openNewRequest(limit: scheduling.runningRequests + limits.maxQueuedRequests) else {
+            throw .queueFull
+        }
+        return id
+    }
+
+    private func checkImages(_ spans: [ImageSpan]) throws(AdmissionError) {
+        guard !spans.isEmpty else { return }
+        var sizes: [ImageKey: Int] = [:]
+        for span in spans { sizes[span.key] = span.tokenCount }
+        guard sizes.count <= limits.maxImages else {
+            throw .tooManyImages(count: sizes.count, limit: limits.maxImages)
+        }
+        let tokens = sizes.values.reduce(0, +)
+        guard tokens <= limits.maxImageTokens else {
+            throw .tooManyImageTokens(count: tokens, limit: limits.maxImageTokens)
+        }
+    }
+}
+
+/// Makes the tiles of a picture when the engine needs them; it is not called when the embeddings are cached.
+package struct ImageSource: Sendable {
+    /// Decodes, resizes and cuts; may be slow, is called off the engine's thread.
+    package let tiles: @Sendable () throws(ImageError) -> ImageTiles
+
+    /// Takes the work to do.
+    package init(tiles: @escaping @Sendable () throws(ImageError) -> ImageTiles) { self.tiles = tiles }
+}
+
+/// The engine's bounds.
+package struct EngineLimits: Sendable, Hashable {
+    /// The longest prompt and answer together, in tokens.
+    package var maxSequenceLength: Int
+    /// The most image tokens of one request.
+    package var maxImageTokens: Int
+    /// The most pictures of one request.
+    package var maxImages: Int
+    /// Requests that may wait.
+    package var maxQueuedRequests: Int
+
+    /// Takes all bounds.
+    package init(maxSequenceLength: Int, maxImageTokens: Int, maxImages: Int, maxQueuedRequests: Int) {
+        self.maxSequenceLength = maxSequenceLength
+        self.maxImageTokens = maxImageTokens
+        self.maxImages = maxImages
+        self.maxQueuedRequests = maxQueuedRequests
+    }
+}
+
+/// Why a request is not taken.
+package enum AdmissionError: Error, Hashable, Sendable {
+    /// There is no token in the prompt.
+    case emptyPrompt
+    /// The prompt leaves no room for an answer.
+    case promptTooLong(tokenCount: Int, limit: Int)
+    /// More pictures than the cache can hold at once.
+    case tooManyImages(count: Int, limit: Int)
+    /// More image tokens than the cache can hold at once.
+    case tooManyImageTokens(count: Int, limit: Int)
+    /// The queue is full; try again later.
+    case queueFull
+    /// The engine is stopping.
+    case shuttingDown
+}

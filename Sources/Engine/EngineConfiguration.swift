@@ -1,0 +1,34 @@
+package import Tensors
+
+/// How large an engine is; zero or nil where it may decide by itself.
+package struct EngineConfiguration: Sendable {
+    /// The type of the cache: the type the weights are computed in.
+    package var elementType: ElementType
+    /// The longest sequence; nil for what the model takes.
+    package var maxSequenceLength: Int?
+    /// The part of the device's free memory that stores may take, above 0 and at most 1.
+    package var memoryFraction = 0.8
+    /// Tokens of keys and values to hold; nil for what the memory gives.
+    package var cachedTokens: Int?
+    /// The most requests that run at once.
+    package var runningRequests = 256
+    /// The most requests that wait.
+    package var queuedRequests = 256
+    /// The most tokens of a step.
+    package var tokensPerStep = 2048
+    /// The most tokens of one prompt in a step; nil for half of the tokens of a step.
+    package var chunkSize: Int?
+    /// The most pictures whose embeddings are kept.
+    package var imageCapacity = 200
+    /// The most bytes of embeddings that are kept.
+    package var imageCacheBytes = 4 << 30
+    /// The most tiles that go through the tower at once.
+    package var tilesPerStep = 4
+    /// The most pictures that are decoded at once.
+    package var decoders = 2
+    /// Tokens of a page of keys and values.
+    package var pageSize = 16
+
+    /// The defaults, for a cache of `elementType`.
+    package init(elementType: ElementType) { self.elementType = elementType }
+}

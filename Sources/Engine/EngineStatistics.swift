@@ -1,0 +1,35 @@
+/// Counters and gauges of an engine at one moment.
+package struct EngineStatistics: Sendable, Hashable {
+    // MARK: Counters
+
+    package var requestsSubmitted = 0
+    package var requestsFinished = 0
+    package var requestsCancelled = 0
+    package var requestsFailed = 0
+    package var requestsPreempted = 0
+    package var promptTokens = 0
+    package var generatedTokens = 0
+    package var imageCacheHits = 0
+    package var imageCacheMisses = 0
+    package var imageCacheEvictions = 0
+    package var imagesEncoded = 0
+    package var tilesEncoded = 0
+    package var steps = 0
+
+    // MARK: Gauges
+
+    package var runningRequests = 0
+    package var waitingRequests = 0
+    package var usedPages = 0
+    package var totalPages = 0
+    /// Tokens a page holds.
+    package var pageSize = 0
+    package var cachedImages = 0
+    package var imageCacheCapacity = 0
+    /// Cached pictures that a request still needs.
+    package var referencedImages = 0
+    package var imageCacheBytes = 0
+
+    /// All zero.
+    package init() {}
+}

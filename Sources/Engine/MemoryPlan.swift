@@ -1,0 +1,57 @@
+import Images
+import Models
+import Scheduling
+package import Tensors
+
+/// How much of each store an engine gets.
+struct MemoryPlan {
+    let limits: SchedulerLimits
+
+    /// Divides the free memory: embeddings first, up to their own bound, then keys and values, up to what all running
+    /// requests could use. Throws when not even one token page fits.
+    init(_ model: ModelDescription, device: any Device, configuration: EngineConfiguration) throws(EngineError) {
+        let text = model.text
+        let length = min(text.maxPositions, configuration.maxSequenceLength ?? text.maxPositions)
+        // Safe: sizes were checked when the configuration was read; a byte count of a page is far below overflow.
+        let pageBytes =
+            2 * text.layerCount * text.heads.keyValueHeads * text.heads.headDim * configuration.pageSize
+            * configuration.elementType.byteCount
+        let budget = Int(Double(device.freeByteCount) * configuration.memoryFraction)
+        let rows = model.vision?.tokensPerTile ?? 1
+        let imagePageBytes = rows * text.hiddenSize * ElementType.f32.byteCount
+        let tilesPerImage = model.vision.map { $0.tiling.maxTiles + 1 } ?? 0
+        let imagePages =
+            model.vision == nil
+            ? 0
+            : min(
+                min(configuration.imageCacheBytes, budget / 4) / imagePageBytes,
+                // What the entries could take, if each were as large as a picture gets by default.
+                max(1, configuration.imageCapacity) * max(tilesPerImage, 1))
+        let sequencePages = (length + configuration.pageSize - 1) / configuration.pageSize
+        let wanted =
+            configuration.cachedTokens.map { $0 / configuration.pageSize }
+            ?? min(sequencePages * configuration.runningRequests, Int(Int32.max) / configuration.pageSize)
+        let available = (budget - imagePages * imagePageBytes) / pageBytes
+        let pages = configuration.cachedTokens == nil ? min(wanted, available) : wanted
+        guard pages > 0, pages <= available else {
+            throw .notEnoughMemory(wanted: max(1, wanted) * pageBytes, available: max(0, available) * pageBytes)
+        }
+        let running = min(configuration.runningRequests, configuration.tokensPerStep)
+        limits = SchedulerLimits(
+            pageCount: pages, pageSize: configuration.pageSize, modelLength: length, runningRequests: running,
+            tokensPerStep: configuration.tokensPerStep,
+            chunkSize: configuration.chunkSize ?? max(1, configuration.tokensPerStep / 2),
+            imageCapacity: model.vision == nil ? 0 : max(1, configuration.imageCapacity), imagePageCount: imagePages,
+            rowsPerImagePage: rows, tilesPerStep: configuration.tilesPerStep, preparations: configuration.decoders)
+    }
+}
+
+/// Why an engine cannot start.
+package enum EngineError: Error, Hashable, Sendable {
+    /// The cache of keys and values does not fit; in bytes.
+    case notEnoughMemory(wanted: Int, available: Int)
+    /// The device refuses.
+    case device(DeviceError)
+    /// The system gives no thread.
+    case noThread
+}

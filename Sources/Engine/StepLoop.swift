@@ -1,0 +1,259 @@
+import Images
+import Scheduling
+import Synchronization
+import Tensors
+
+/// A request on its way into the loop.
+struct Submission: Sendable {
+    let id: RequestID
+    let prompt: PreparedPrompt
+    let images: [ImageSource]
+    let sampling: SamplingParameters
+    let seed: UInt64
+    let sink: AsyncThrowingStream<TokenEvent, any Error>.Continuation
+}
+
+/// The engine's thread: drains commands, plans, runs the plan, commits, delivers; sleeps when there is nothing to do.
+final class StepLoop: @unchecked Sendable {
+    // Safe: the properties down to `tiles` belong to the thread that runs `run`; all others are synchronised.
+    private var scheduler: Scheduler
+    private let rank: Rank
+    private let imagePageBytes: Int
+    private var requests: [RequestID: OpenRequest] = [:]
+    /// The tiles of pictures that are on their way through the tower.
+    private var tiles: [ImageKey: ImageTiles] = [:]
+
+    private let commands = Mailbox<Command>()
+    private let decodes = Mailbox<DecodeJob?>()
+    private let published = Mutex(EngineStatistics())
+    private let openCount = Atomic<Int>(0)
+    private let stopped = Atomic<Bool>(false)
+    private let clock = ContinuousClock()
+    /// When a step last ended; nil while there is nothing to do.
+    private let busySince = Mutex<ContinuousClock.Instant?>(nil)
+    private var decoderCount = 0
+
+    /// What other threads tell the loop.
+    enum Command: Sendable {
+        case submit(Submission)
+        case cancel(RequestID)
+        case prepared(ImageKey, Result<ImageTiles, ImageError>)
+        case stop
+    }
+
+    /// What the loop keeps of a request beside the scheduler.
+    private struct OpenRequest {
+        let images: [ImageSource]
+        let maxNewTokens: Int
+        let sink: AsyncThrowingStream<TokenEvent, any Error>.Continuation
+    }
+
+    private struct DecodeJob: Sendable {
+        let key: ImageKey
+        let source: ImageSource
+    }
+
+    /// A loop that has not started.
+    init(scheduler: Scheduler, rank: Rank, imagePageBytes: Int) {
+        self.scheduler = scheduler
+        self.rank = rank
+        self.imagePageBytes = imagePageBytes
+    }
+
+    /// Starts the loop's thread and `decoders` threads that make tiles; false when the system gives none.
+    func start(decoders: Int) -> Bool {
+        decoderCount = decoders
+        for _ in 0..<decoders {
+            let started = DedicatedThread.start { [decodes, commands] in
+                while let job = decodes.takeOne() {
+                    do throws(ImageError) {
+                        commands.post(.prepared(job.key, .success(try job.source.tiles())))
+                    } catch {
+                        commands.post(.prepared(job.key, .failure(error)))
+                    }
+                }
+            }
+            guard started else { return false }
+        }
+        return DedicatedThread.start { self.run() }
+    }
+
+    // MARK: From other threads
+
+    /// Hands over a command.
+    func post(_ command: Command) { commands.post(command) }
+
+    /// How many requests are queued or running.
+    var openRequests: Int { openCount.load(ordering: .relaxed) }
+
+    /// Counts one more request unless there are `limit` already.
+    func openNewRequest(limit: Int) -> Bool {
+        if openCount.add(1, ordering: .relaxed).newValue <= limit { return true }
+        openCount.subtract(1, ordering: .relaxed)
+        return false
+    }
+
+    /// Whether the loop has ended.
+    var isStopped: Bool { stopped.load(ordering: .acquiring) }
+
+    /// The numbers after the last step.
+    func statistics() -> EngineStatistics { published.withLock(\.self) }
+
+    /// For how long there has been work without a step ending; zero when idle.
+    func secondsWithoutProgress() -> Double {
+        busySince.withLock { since in
+            guard let since else { return 0 }
+            return (clock.now - since) / .seconds(1)
+        }
+    }
+
+    // MARK: The loop
+
+    private func run() {
+        var mustWait = false
+        publish()
+        while true {
+            for command in commands.takeAll(waiting: mustWait) {
+                if case .stop = command {
+                    endAll()
+                    return
+                }
+                handle(command)
+            }
+            mustWait = step()
+            publish()
+            busySince.withLock { $0 = scheduler.isIdle ? nil : clock.now }
+        }
+    }
+
+    private func handle(_ command: Command) {
+        switch command {
+        case .submit(let submission):
+            requests[submission.id] = OpenRequest(
+                images: submission.images, maxNewTokens: submission.sampling.maxNewTokens, sink: submission.sink)
+            scheduler.submit(
+                submission.id, prompt: submission.prompt, sampling: submission.sampling, seed: submission.seed)
+        case .cancel(let id):
+            if scheduler.cancel(id) { end(id, throwing: .cancelled) }
+        case .prepared(let key, .success(let made)):
+            tiles[key] = made
+            _ = scheduler.finishPreparing(key, succeeded: true)
+        case .prepared(let key, .failure(let error)):
+            for failure in scheduler.finishPreparing(key, succeeded: false) {
+                end(failure.request, throwing: .image(index: failure.index, error))
+            }
+        case .stop:
+            break
+        }
+    }
+
+    /// Plans and runs one step; answers whether there was nothing to run.
+    private func step() -> Bool {
+        let plan = scheduler.plan()
+        for key in plan.discarded { tiles[key] = nil }
+        for start in plan.started {
+            guard let request = requests[start.id] else { continue }
+            request.sink.yield(
+                .started(
+                    RequestStart(cachedImageCount: start.cachedImageCount, maxNewTokens: request.maxNewTokens)))
+        }
+        for preparation in plan.preparations {
+            guard let source = requests[preparation.request]?.images[preparation.index] else { continue }
+            decodes.post(DecodeJob(key: preparation.key, source: source))
+        }
+        guard !plan.isEmpty else { return true }
+        let isEncoded = plan.vision.map(encode) ?? true
+        let tokens = run(plan.sequences)
+        for (delivery, token) in zip(scheduler.commit(plan, chosen: tokens.map { $0?.id }), asked(tokens, plan)) {
+            deliver(delivery, token)
+        }
+        if let vision = plan.vision { settle(vision, isEncoded) }
+        return false
+    }
+
+    /// The results that `commit` answers with deliveries, in its order.
+    private func asked(_ tokens: [SampledToken?], _ plan: StepPlan) -> [SampledToken?] {
+        zip(plan.sequences, tokens).compactMap { $0.choice == nil ? nil : .some($1) }
+    }
+
+    private func encode(_ step: VisionStep) -> Bool {
+        guard let made = tiles[step.key], made.tileCount >= step.tiles.upperBound else { return false }
+        let size = made.tileSize * made.tileSize * 3
+        let bytes = Array(made.bytes[(step.tiles.lowerBound * size)..<(step.tiles.upperBound * size)])
+        return (try? rank.encode(tiles: bytes, tileSize: made.tileSize, pages: step.pages)) ?? false
+    }
+
+    /// Drops the tiles of a picture that is done, and ends the requests of one that failed.
+    private func settle(_ step: VisionStep, _ isEncoded: Bool) {
+        if !isEncoded {
+            tiles[step.key] = nil
+            for failure in scheduler.fail(step.key) { end(failure.request, throwing: .failed) }
+        } else if scheduler.images[step.key]?.state == .ready {
+            tiles[step.key] = nil
+        }
+    }
+
+    private func run(_ sequences: [SequenceStep]) -> [SampledToken?] {
+        guard !sequences.isEmpty else { return [] }
+        return (try? rank.run(sequences)) ?? sequences.map { _ in nil }
+    }
+
+    private func deliver(_ delivery: Delivery, _ token: SampledToken?) {
+        guard let request = requests[delivery.id] else { return }
+        if delivery.isFailed {
+            end(delivery.id, throwing: .failed)
+            return
+        }
+        if delivery.hasToken, let token { request.sink.yield(.token(token)) }
+        if let finish = delivery.finish {
+            request.sink.yield(.finished(finish))
+            end(delivery.id, throwing: nil)
+        }
+    }
+
+    /// Ends a request's stream and forgets the request.
+    private func end(_ id: RequestID, throwing error: GenerationError?) {
+        guard let request = requests.removeValue(forKey: id) else { return }
+        request.sink.finish(throwing: error)
+        openCount.subtract(1, ordering: .relaxed)
+    }
+
+    private func endAll() {
+        for id in requests.keys {
+            _ = scheduler.cancel(id)
+            end(id, throwing: .cancelled)
+        }
+        for _ in 0..<decoderCount { decodes.post(nil) }
+        publish()
+        busySince.withLock { $0 = nil }
+        stopped.store(true, ordering: .releasing)
+    }
+
+    private func publish() {
+        var statistics = EngineStatistics()
+        let counters = scheduler.counters
+        statistics.requestsSubmitted = counters.submitted
+        statistics.requestsFinished = counters.finished
+        statistics.requestsCancelled = counters.cancelled
+        statistics.requestsFailed = counters.failed
+        statistics.requestsPreempted = counters.preempted
+        statistics.promptTokens = counters.promptTokens
+        statistics.generatedTokens = counters.generatedTokens
+        statistics.imageCacheHits = counters.imageHits
+        statistics.imageCacheMisses = counters.imageMisses
+        statistics.imagesEncoded = counters.imagesEncoded
+        statistics.tilesEncoded = counters.tilesEncoded
+        statistics.steps = counters.steps
+        statistics.runningRequests = scheduler.runningCount
+        statistics.waitingRequests = scheduler.waitingCount
+        statistics.usedPages = scheduler.usedPageCount
+        statistics.totalPages = scheduler.limits.pageCount
+        statistics.pageSize = scheduler.limits.pageSize
+        statistics.imageCacheEvictions = scheduler.images.evictionCount
+        statistics.cachedImages = scheduler.images.count
+        statistics.imageCacheCapacity = scheduler.images.capacity
+        statistics.referencedImages = scheduler.images.referencedCount
+        statistics.imageCacheBytes = scheduler.images.usedPageCount * imagePageBytes
+        published.withLock { $0 = statistics }
+    }
+}

@@ -1,0 +1,77 @@
+import Checkpoints
+import Tensors
+
+/// The pre-norm decoder that Llama and Qwen2 are settings of.
+struct DecoderStack: Sendable {
+    private struct Layer: Sendable {
+        let attentionNorm: Norm
+        let attention: Attention
+        let mlpNorm: Norm
+        let mlp: GatedMLP
+    }
+
+    private let hiddenSize: Int
+    private let embedding: Embedding
+    private let layers: [Layer]
+    private let norm: Norm
+    private let head: Linear
+    private let rotary: RotaryTable
+    private let operators: any Operators
+
+    /// Takes the tower below `loader` (`embed_tokens`, `layers`, `norm`) and, unless tied, the head below `head`.
+    init(_ loader: Loader, head headLoader: Loader, _ shape: TextShape) throws(ModelError) {
+        let matrix = try loader.take("embed_tokens.weight", shape: [shape.vocabularyCount, shape.hiddenSize])
+        embedding = try Embedding(loader, matrix: matrix)
+        head =
+            shape.tiesEmbeddings
+            ? try Linear(loader, matrices: [matrix])
+            : try Linear(
+                headLoader, "lm_head", outputs: shape.vocabularyCount, inputs: shape.hiddenSize,
+                hasBias: false)
+        layers = try loader["layers"].layers(shape.layerCount) { (loader) throws(ModelError) in
+            Layer(
+                attentionNorm: try Norm(
+                    rms: loader, "input_layernorm", count: shape.hiddenSize, epsilon: shape.epsilon),
+                attention: try Attention(loader["self_attn"], shape),
+                mlpNorm: try Norm(
+                    rms: loader, "post_attention_layernorm", count: shape.hiddenSize, epsilon: shape.epsilon),
+                mlp: try GatedMLP(loader["mlp"], shape))
+        }
+        norm = try Norm(rms: loader, "norm", count: shape.hiddenSize, epsilon: shape.epsilon)
+        rotary = try ModelError.wrapping { () throws(DeviceError) in
+            try shape.rotary.table(
+                positions: shape.maxPositions, headDim: shape.heads.headDim, device: loader.device)
+        }
+        hiddenSize = shape.hiddenSize
+        operators = loader.device.operators
+    }
+
+    /// The logits [R, vocabulary] of the tokens `batch.logitRows`.
+    func forward(_ batch: Batch, workspace: Workspace) throws(DeviceError) -> Tensor {
+        precondition(batch.cache.count == layers.count, "a cache for every layer")
+        let count = batch.ids.elementCount
+        // [R, vocabulary]
+        let logits = try workspace.take([batch.logitRows.elementCount, head.outputCount], .f32)
+        let mark = workspace.mark
+        let stream = try workspace.take([count, hiddenSize], .f32)  // [T, hidden]
+        let normed = try workspace.take([count, hiddenSize], .f32)  // [T, hidden]
+        embedding(batch, into: stream)
+        let layerMark = workspace.mark
+        for (layer, cache) in zip(layers, batch.cache) {
+            layer.attentionNorm(stream, into: normed)
+            try layer.attention(
+                normed, addingTo: stream, rotary: rotary, batch: batch.attention, cache: cache,
+                workspace: workspace)
+            workspace.rewind(to: layerMark)
+            layer.mlpNorm(stream, into: normed)
+            try layer.mlp(normed, addingTo: stream, workspace: workspace)
+            workspace.rewind(to: layerMark)
+        }
+        let last = try workspace.take([batch.logitRows.elementCount, hiddenSize], .f32)  // [R, hidden]
+        operators.gatherRows(stream, rows: batch.logitRows, out: last)
+        norm(last, into: last)
+        head(last, into: logits)
+        workspace.rewind(to: mark)
+        return logits
+    }
+}

@@ -1,0 +1,50 @@
+import Tensors
+
+/// A product with one weight matrix, or with several stacked on their rows.
+struct Linear: Sendable {
+    private let weights: any LinearWeights
+    private let operators: any Operators
+
+    /// Takes `name.weight` [outputs, inputs] and, if it has one, `name.bias` [outputs].
+    init(_ loader: Loader, _ name: String, outputs: Int, inputs: Int, hasBias: Bool) throws(ModelError) {
+        try self.init(loader, [(name, outputs)], inputs: inputs, hasBias: hasBias)
+    }
+
+    /// Takes several such matrices of as many inputs; their outputs stand beside one another.
+    init(
+        _ loader: Loader, _ parts: [(name: String, outputs: Int)], inputs: Int, hasBias: Bool,
+    ) throws(ModelError) {
+        var matrices: [Tensor] = []  // [outputs, inputs] each
+        var biases: [Tensor] = []  // [outputs] each
+        for part in parts {
+            matrices.append(try loader.take("\(part.name).weight", shape: [part.outputs, inputs]))
+            if hasBias { biases.append(try loader.take("\(part.name).bias", shape: [part.outputs])) }
+        }
+        try self.init(loader, matrices: matrices, biases: biases)
+    }
+
+    /// Takes host matrices [outputs, inputs] and biases [outputs], none for a product without.
+    init(_ loader: Loader, matrices: [Tensor], biases: [Tensor] = []) throws(ModelError) {
+        weights = try ModelError.wrapping { () throws(DeviceError) in
+            try loader.device.prepareLinear(weights: matrices, bias: biases, elementType: loader.elementType)
+        }
+        operators = loader.device.operators
+    }
+
+    /// How many values come out for a row.
+    var outputCount: Int { weights.outputCount }
+
+    /// The product with `x` [T, inputs] into `out` [T, outputs].
+    func callAsFunction(_ x: Tensor, epilogue: LinearEpilogue = .none, into out: Tensor) {
+        operators.linear(x, weights, epilogue: epilogue, out: out)
+    }
+
+    /// The product with `x` [T, inputs] as a new tensor [T, outputs].
+    func callAsFunction(
+        _ x: Tensor, epilogue: LinearEpilogue = .none, workspace: Workspace,
+    ) throws(DeviceError) -> Tensor {
+        let out = try workspace.take([x.shape.rowCount, outputCount], .f32)  // [T, outputs]
+        self(x, epilogue: epilogue, into: out)
+        return out
+    }
+}

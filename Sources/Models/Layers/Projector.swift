@@ -1,0 +1,30 @@
+import Tensors
+
+/// Brings picture tokens to the text tower's width: LayerNorm → Linear → GELU → Linear.
+struct Projector: Sendable {
+    private let norm: Norm
+    /// [hidden, inputs].
+    private let up: Linear
+    /// [hidden, hidden].
+    private let down: Linear
+
+    /// The names of its three layers.
+    struct Names: Sendable {
+        let norm: String
+        let up: String
+        let down: String
+    }
+
+    /// Takes the weights by `names`.
+    init(_ loader: Loader, _ names: Names, inputs: Int, outputs: Int) throws(ModelError) {
+        norm = try Norm(layer: loader, names.norm, count: inputs, epsilon: 1e-5)
+        up = try Linear(loader, names.up, outputs: outputs, inputs: inputs, hasBias: true)
+        down = try Linear(loader, names.down, outputs: outputs, inputs: outputs, hasBias: true)
+    }
+
+    /// The projection of `x` [T, inputs], which it overwrites, into `out` [T, hidden].
+    func callAsFunction(_ x: Tensor, into out: Tensor, workspace: Workspace) throws(DeviceError) {
+        norm(x, into: x)
+        down(try up(x, epilogue: .gelu, workspace: workspace), into: out)
+    }
+}

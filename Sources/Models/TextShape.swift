@@ -1,0 +1,59 @@
+package import Tensors
+
+/// Sizes and settings of the text tower.
+package struct TextShape: Sendable, Hashable {
+    /// Decoder layers.
+    package var layerCount: Int
+    /// Width of the residual stream.
+    package var hiddenSize: Int
+    /// Width of the gated MLP.
+    package var intermediateSize: Int
+    /// Query, key and value heads.
+    package var heads: HeadLayout
+    /// Rows of the embedding and of the logits; may exceed the tokenizer's length.
+    package var vocabularyCount: Int
+    /// The longest sequence the rotary embedding covers, its scaling included; may be lowered before loading.
+    package var maxPositions: Int
+    /// ε of the norms.
+    package var epsilon: Float
+    /// How positions turn queries and keys.
+    package var rotary: RotaryShape
+    /// Which products add a bias.
+    package var biases: Biases
+    /// Whether the embedding is also the head.
+    package var tiesEmbeddings: Bool
+    /// Standard deviation of random weights.
+    package var initializerRange: Float
+
+    /// Products of a layer that add a bias.
+    package struct Biases: OptionSet, Sendable, Hashable {
+        package let rawValue: Int
+        package init(rawValue: Int) { self.rawValue = rawValue }
+
+        /// Queries, keys and values.
+        package static let qkv = Biases(rawValue: 1)
+        /// The product after attention.
+        package static let output = Biases(rawValue: 2)
+        /// All three products of the MLP.
+        package static let mlp = Biases(rawValue: 4)
+    }
+
+    /// Takes checked sizes.
+    package init(
+        layerCount: Int, hiddenSize: Int, intermediateSize: Int, heads: HeadLayout, vocabularyCount: Int,
+        maxPositions: Int, epsilon: Float = 1e-6, rotary: RotaryShape = RotaryShape(), biases: Biases = [],
+        tiesEmbeddings: Bool = false, initializerRange: Float = 0.02,
+    ) {
+        self.layerCount = layerCount
+        self.hiddenSize = hiddenSize
+        self.intermediateSize = intermediateSize
+        self.heads = heads
+        self.vocabularyCount = vocabularyCount
+        self.maxPositions = maxPositions
+        self.epsilon = epsilon
+        self.rotary = rotary
+        self.biases = biases
+        self.tiesEmbeddings = tiesEmbeddings
+        self.initializerRange = initializerRange
+    }
+}

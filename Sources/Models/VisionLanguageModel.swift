@@ -1,0 +1,48 @@
+package import Tensors
+
+/// A loaded model: a text tower, and a vision tower where the checkpoint has one.
+///
+/// Forward passes are values in, tensors out: the model keeps weights only, so one instance serves every request.
+package protocol VisionLanguageModel: Sendable {
+    /// Shapes, limits and the rules for pictures, as the checkpoint's configuration gives them.
+    var description: ModelDescription { get }
+
+    /// Embeds tiles for the text tower; the result lies in `workspace`.
+    ///
+    /// tiles is u8 [n, tileSize, tileSize, 3]; the result is f32 [n · tokensPerTile, hidden].
+    func encode(tiles: Tensor, workspace: Workspace) throws(DeviceError) -> Tensor
+
+    /// Runs the tokens of `batch` through the text tower, storing their keys and values.
+    ///
+    /// The result, in `workspace`, is f32 [R, vocabulary]: the logits at `batch.logitRows`.
+    func forward(_ batch: Batch, workspace: Workspace) throws(DeviceError) -> Tensor
+}
+
+/// The inputs of one forward pass of T tokens.
+package struct Batch: Sendable {
+    /// i32 [T]: token ids; at an image token any id of the table.
+    package let ids: Tensor
+    /// i32 [T]: the row of `images` that replaces the token's embedding, or −1.
+    package let imageRows: Tensor
+    /// f32 [rows, hidden]: embeddings of pictures.
+    package let images: Tensor
+    /// Where the tokens stand.
+    package let attention: AttentionBatch
+    /// i32 [R]: the tokens whose logits are wanted.
+    package let logitRows: Tensor
+    /// The cache, one entry a layer.
+    package let cache: [KVLayer]
+
+    /// Takes tensors that agree with one another.
+    package init(
+        ids: Tensor, imageRows: Tensor, images: Tensor, attention: AttentionBatch, logitRows: Tensor,
+        cache: [KVLayer],
+    ) {
+        self.ids = ids
+        self.imageRows = imageRows
+        self.images = images
+        self.attention = attention
+        self.logitRows = logitRows
+        self.cache = cache
+    }
+}

@@ -1,0 +1,47 @@
+package import Images
+import Scheduling
+
+/// How a model wants its pictures: cut, counted, and marked in the prompt.
+package struct ImageRules: Sendable {
+    /// How pictures are cut.
+    package let tiling: TilingOptions
+    /// Image tokens a tile becomes.
+    package let tokensPerTile: Int
+    /// The texts of the special tokens that open a picture, stand for an image token, and close a picture.
+    package let start: String
+    package let context: String
+    package let end: String
+    /// Tells this model's embeddings from another's.
+    package let modelIdentity: String
+
+    /// Takes a model's rules.
+    package init(
+        tiling: TilingOptions, tokensPerTile: Int, start: String, context: String, end: String, modelIdentity: String,
+    ) {
+        self.tiling = tiling
+        self.tokensPerTile = tokensPerTile
+        self.start = start
+        self.context = context
+        self.end = end
+        self.modelIdentity = modelIdentity
+    }
+
+    /// Reads a picture's header and counts its tokens.
+    func plan(
+        _ encoded: [UInt8], maxTiles: Int?, limits: ImageLimits, decoder: any ImageDecoder,
+    ) throws(ImageError) -> PlannedImage {
+        let header = try ImageFile.readHeader(of: encoded, limits: limits)
+        var options = tiling
+        if let maxTiles { options.maxTiles = maxTiles }
+        let plan = TilingPlan(width: header.width, height: header.height, options: options)
+        // The plan, not the options: requests with other caps that come to the same tiles share the embeddings.
+        let preprocessing =
+            "internvl \(plan.columns)x\(plan.rows) thumbnail \(plan.hasThumbnail) tile \(plan.tileSize)"
+        let key = ContentKey(encoded: encoded, preprocessing: preprocessing, model: modelIdentity)
+        return PlannedImage(
+            key: ImageKey(digest: key.bytes), tokenCount: plan.tileCount * tokensPerTile,
+            tiles: { () throws(ImageError) -> ImageTiles in
+                ImageTiles(try decoder.decode(encoded, limits: limits), plan: plan)
+            })
+    }
+}

@@ -1,0 +1,21 @@
+package import Images
+package import Scheduling
+
+/// A picture whose header is read and whose tokens are counted; decoded only when its embeddings are not cached.
+package struct PlannedImage: Sendable {
+    /// The picture's embeddings.
+    package let key: ImageKey
+    /// How many image tokens it becomes.
+    package let tokenCount: Int
+    /// Decodes, resizes and cuts the picture.
+    package let tiles: @Sendable () throws(ImageError) -> ImageTiles
+
+    /// Takes what a planner found.
+    package init(
+        key: ImageKey, tokenCount: Int, tiles: @escaping @Sendable () throws(ImageError) -> ImageTiles,
+    ) {
+        self.key = key
+        self.tokenCount = tokenCount
+        self.tiles = tiles
+    }
+}

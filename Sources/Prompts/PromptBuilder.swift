@@ -1,0 +1,123 @@
+package import Images
+package import Scheduling
+package import Tokenizers
+
+/// Turns what a client sends (text or a chat, and pictures) into token ids and image spans.
+package struct PromptBuilder: Sendable {
+    /// The model's tokenizer.
+    package let tokenizer: Tokenizer
+    private let template: ChatTemplate?
+    private let rules: ImageRules?
+    private let markers: MarkerIDs?
+    private let vocabularyCount: Int
+    private let decoder: any ImageDecoder
+
+    /// The ids of the marks round and in a picture.
+    private struct MarkerIDs {
+        let start: Int32
+        let context: Int32
+        let end: Int32
+    }
+
+    /// A builder for a model of `vocabularyCount` embeddings; throws when the tokenizer lacks the marks of pictures.
+    package init(
+        tokenizer: Tokenizer, template: ChatTemplate?, rules: ImageRules?, vocabularyCount: Int,
+        decoder: any ImageDecoder = LibraryImageDecoder(),
+    ) throws(PromptError) {
+        self.tokenizer = tokenizer
+        self.template = template
+        self.rules = rules
+        self.vocabularyCount = vocabularyCount
+        self.decoder = decoder
+        guard let rules else {
+            markers = nil
+            return
+        }
+        guard let start = tokenizer.id(of: rules.start), let context = tokenizer.id(of: rules.context),
+            let end = tokenizer.id(of: rules.end)
+        else { throw .missingMarkers }
+        markers = MarkerIDs(start: start, context: context, end: end)
+    }
+
+    /// Whether the model has a vision tower.
+    package var takesImages: Bool { rules != nil }
+    /// Whether a chat can be rendered.
+    package var hasChatTemplate: Bool { template != nil }
+
+    /// Reads a picture's header and plans its tiles: `maxTiles` overrides the model's cap. Nothing is decoded.
+    package func plan(_ encoded: [UInt8], maxTiles: Int?, limits: ImageLimits) throws(ImageError) -> PlannedImage {
+        guard let rules else { throw .unsupportedFormat }
+        return try rules.plan(encoded, maxTiles: maxTiles, limits: limits, decoder: decoder)
+    }
+
+    /// A prompt as text, with `<image>` or `<img></img>` where pictures go.
+    ///
+    /// As in LightLLM, the first `<image>`s, as many as there are pictures, become `<img></img>`.
+    package func prompt(
+        text: String, images: [PlannedImage], addSpecialTokens: Bool,
+    ) throws(PromptError) -> PreparedPrompt {
+        guard let rules, !images.isEmpty else {
+            return try expand(tokenizer.encode(text, addSpecialTokens: addSpecialTokens), images: images)
+        }
+        let tagged = text.replacing("<image>", with: rules.start + rules.end, atMost: images.count)
+        return try expand(tokenizer.encode(tagged, addSpecialTokens: addSpecialTokens), images: images)
+    }
+
+    /// A prompt as token ids; pictures go where the ids of `<img></img>` stand.
+    package func prompt(tokenIDs: [Int], images: [PlannedImage]) throws(PromptError) -> PreparedPrompt {
+        var ids: [Int32] = []
+        ids.reserveCapacity(tokenIDs.count)
+        for id in tokenIDs {
+            guard id >= 0, id < vocabularyCount, let id = Int32(exactly: id) else {
+                throw .tokenIDOutOfRange(limit: vocabularyCount)
+            }
+            ids.append(id)
+        }
+        return try expand(ids, images: images)
+    }
+
+    /// A chat, rendered by the checkpoint's template.
+    package func prompt(
+        conversation: Conversation, images: [PlannedImage],
+    ) throws(PromptError) -> PreparedPrompt {
+        guard let template else { throw .noChatTemplate }
+        var text = try template.render(conversation)
+        if let rules, !images.isEmpty {
+            let pair = rules.start + rules.end
+            let counts = [rules.context, "<image>", pair].map { text.count(of: $0) }
+            guard let mark = zip([rules.context, "<image>", pair], counts).first(where: { $0.1 > 0 }) else {
+                throw .imageCountMismatch(tagCount: 0, imageCount: images.count, tag: rules.context)
+            }
+            guard mark.1 == images.count else {
+                throw .imageCountMismatch(tagCount: mark.1, imageCount: images.count, tag: mark.0)
+            }
+            text = text.replacing(mark.0, with: pair, atMost: images.count)
+        }
+        return try expand(tokenizer.encode(text), images: images)
+    }
+
+    /// Puts the image tokens of each picture between the ids that open and close one. Linear in the prompt's length.
+    private func expand(_ ids: [Int32], images: [PlannedImage]) throws(PromptError) -> PreparedPrompt {
+        guard !ids.isEmpty else { throw .empty }
+        guard let markers, let rules else {
+            guard images.isEmpty else { throw .imagesNotSupported }
+            return PreparedPrompt(tokenIDs: ids)
+        }
+        let pairs = zip(ids, ids.dropFirst()).count { $0 == markers.start && $1 == markers.end }
+        guard pairs == images.count else {
+            throw .imageCountMismatch(tagCount: pairs, imageCount: images.count, tag: rules.start + rules.end)
+        }
+        guard pairs > 0 else { return PreparedPrompt(tokenIDs: ids) }
+        var expanded: [Int32] = []
+        expanded.reserveCapacity(ids.count + images.reduce(0) { $0 + $1.tokenCount })
+        var spans: [ImageSpan] = []
+        for (id, next) in zip(ids, ids.dropFirst() + [-1]) {
+            expanded.append(id)
+            guard id == markers.start, next == markers.end else { continue }
+            let image = images[spans.count]
+            spans.append(ImageSpan(key: image.key, start: expanded.count, tokenCount: image.tokenCount))
+            expanded += repeatElement(markers.context, count: image.tokenCount)
+        }
+        return PreparedPrompt(tokenIDs: expanded, images: spans)
+    }
+}

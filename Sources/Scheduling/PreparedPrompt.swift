@@ -1,0 +1,55 @@
+/// Names the embeddings of a picture: equal keys mean equal embeddings. 256 bits of a SHA-256, never from a client.
+package struct ImageKey: Hashable, Sendable {
+    private let words: SIMD4<UInt64>
+
+    /// Takes the 32 bytes of a digest.
+    package init(digest: [UInt8]) {
+        precondition(digest.count == 32, "a SHA-256 has 32 bytes")
+        var words = SIMD4<UInt64>()
+        for (index, byte) in digest.enumerated() { words[index / 8] |= UInt64(byte) << UInt64(index % 8 * 8) }
+        self.words = words
+    }
+}
+
+/// The image tokens of one picture within a prompt.
+package struct ImageSpan: Hashable, Sendable {
+    /// The picture's embeddings.
+    package let key: ImageKey
+    /// Index of its first image token in the prompt.
+    package let start: Int
+    /// How many image tokens it has.
+    package let tokenCount: Int
+
+    /// A span of at least one token.
+    package init(key: ImageKey, start: Int, tokenCount: Int) {
+        precondition(start >= 0 && tokenCount > 0, "a span holds tokens")
+        self.key = key
+        self.start = start
+        self.tokenCount = tokenCount
+    }
+
+    /// The indices of its tokens.
+    package var range: Range<Int> { start..<(start + tokenCount) }
+}
+
+/// What a request brings to the engine: token ids, and which of them are image tokens of which picture.
+package struct PreparedPrompt: Hashable, Sendable {
+    /// All token ids; at an image token the model's context token.
+    package let tokenIDs: [Int32]
+    /// The pictures in the order of the prompt, without overlap.
+    package let images: [ImageSpan]
+
+    /// A prompt whose spans lie within it, in order.
+    package init(tokenIDs: [Int32], images: [ImageSpan] = []) {
+        var end = 0
+        for span in images {
+            precondition(span.start >= end && span.range.upperBound <= tokenIDs.count, "spans are ordered and inside")
+            end = span.range.upperBound
+        }
+        self.tokenIDs = tokenIDs
+        self.images = images
+    }
+
+    /// How many of the tokens are image tokens.
+    package var imageTokenCount: Int { images.reduce(0) { $0 + $1.tokenCount } }
+}

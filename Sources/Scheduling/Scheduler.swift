@@ -1,0 +1,201 @@
+/// Decides which requests run, which tokens and tiles go into each step, and who holds which pages.
+///
+/// A value without threads, clocks or tensors: `submit`, `cancel` and `finishPreparing` tell it what happened, `plan`
+/// says what to do next, `commit` what came of it. Requests are admitted in the order of arrival; one that does not fit
+/// yet may be passed by younger ones, but only so often. When keys and values run out of pages, the youngest request
+/// gives its pages up and is computed again later.
+package struct Scheduler: Sendable {
+    /// The bounds of steps and stores.
+    package let limits: SchedulerLimits
+    /// What happened so far.
+    package internal(set) var counters = SchedulerCounters()
+    var waiting: [Request] = []
+    var running: [Request] = []
+    var pool: PagePool
+    var cache: EmbeddingCache
+    var discarded: [ImageKey] = []
+    /// Pictures whose tiles are being made.
+    var preparingCount = 0
+    private let endIDs: Set<Int32>
+
+    /// An idle scheduler; `endIDs` end an answer.
+    package init(limits: SchedulerLimits, endIDs: Set<Int32>) {
+        self.limits = limits
+        self.endIDs = endIDs
+        pool = PagePool(pageCount: limits.pageCount)
+        cache = EmbeddingCache(
+            capacity: limits.imageCapacity, pageCount: limits.imagePageCount, rowsPerPage: limits.rowsPerImagePage)
+    }
+
+    /// How many requests wait.
+    package var waitingCount: Int { waiting.count }
+    /// How many requests run.
+    package var runningCount: Int { running.count }
+    /// Pages of keys and values in use.
+    package var usedPageCount: Int { limits.pageCount - pool.freeCount }
+    /// The embeddings.
+    package var images: EmbeddingCache { cache }
+    /// Whether no request is there.
+    package var isIdle: Bool { waiting.isEmpty && running.isEmpty }
+
+    /// Queues a request that can fit alone.
+    package mutating func submit(
+        _ id: RequestID, prompt: PreparedPrompt, sampling: SamplingParameters, seed: UInt64,
+    ) {
+        let request = Request(id: id, prompt: prompt, sampling: sampling, seed: seed)
+        counters.promptTokens += prompt.tokenIDs.count
+        counters.submitted += 1
+        insertWaiting(request)
+    }
+
+    /// Ends a request and frees what it holds; answers whether it was there.
+    package mutating func cancel(_ id: RequestID) -> Bool {
+        guard let request = remove(id) else { return false }
+        counters.cancelled += 1
+        release(request)
+        return true
+    }
+
+    /// The next step. Everything in it must be done and committed before the next call.
+    package mutating func plan() -> StepPlan {
+        admitWaiting()
+        var plan = StepPlan()
+        var budget = limits.tokensPerStep
+        planDecoding(&plan, &budget)
+        planImages(&plan)
+        planPrefill(&plan, &budget)
+        plan.discarded = discarded
+        discarded = []
+        if !plan.isEmpty { counters.steps += 1 }
+        return plan
+    }
+
+    /// Takes the result of a step: for each of its sequences the chosen token, nil where none could be chosen or none
+    /// was asked for.
+    package mutating func commit(_ plan: StepPlan, chosen: [Int32?]) -> [Delivery] {
+        precondition(chosen.count == plan.sequences.count, "one result a sequence")
+        if let vision = plan.vision {
+            counters.tilesEncoded += vision.tiles.count
+            if cache.advance(vision.key, tiles: vision.tiles.count) { counters.imagesEncoded += 1 }
+        }
+        var deliveries: [Delivery] = []
+        for (step, token) in zip(plan.sequences, chosen) {
+            guard let index = running.firstIndex(where: { $0.id == step.id }) else { continue }
+            running[index].storedCount += step.tokens.count
+            releaseConsumedImages(at: index)
+            guard step.choice != nil else { continue }
+            deliveries.append(deliver(token, at: index))
+        }
+        return deliveries
+    }
+
+    /// Adds the token to its request, and ends the request when it is complete or failed.
+    private mutating func deliver(_ token: Int32?, at index: Int) -> Delivery {
+        let request = running[index]
+        guard let token else {
+            counters.failed += 1
+            release(running.remove(at: index))
+            return Delivery(id: request.id, hasToken: false, finish: nil, isFailed: true)
+        }
+        if endIDs.contains(token), !request.sampling.ignoresEnd {
+            counters.finished += 1
+            release(running.remove(at: index))
+            return Delivery(id: request.id, hasToken: false, finish: .stop, isFailed: false)
+        }
+        counters.generatedTokens += 1
+        running[index].tokens.append(token)
+        guard running[index].generatedCount >= request.sampling.maxNewTokens else {
+            return Delivery(id: request.id, hasToken: true, finish: nil, isFailed: false)
+        }
+        counters.finished += 1
+        release(running.remove(at: index))
+        return Delivery(id: request.id, hasToken: true, finish: .length, isFailed: false)
+    }
+
+    // MARK: Steps
+
+    /// One token of each request that is past its prompt, the oldest first.
+    private mutating func planDecoding(_ plan: inout StepPlan, _ budget: inout Int) {
+        for id in running.filter(\.isDecoding).map(\.id) where budget > 0 {
+            guard let index = running.firstIndex(where: { $0.id == id }) else { continue }
+            guard growPages(at: index) else { continue }
+            guard let index = running.firstIndex(where: { $0.id == id }) else { continue }
+            plan.sequences.append(step(running[index], count: 1))
+            budget -= 1
+        }
+    }
+
+    /// As much of the prompts as the budget takes, the oldest first, each up to its first picture that is not ready.
+    private mutating func planPrefill(_ plan: inout StepPlan, _ budget: inout Int) {
+        for request in running where !request.isDecoding && budget > 0 {
+            let end = prefillLimit(request)
+            let count = min(end - request.storedCount, budget, limits.chunkSize)
+            guard count > 0 else { continue }
+            plan.sequences.append(step(request, count: count))
+            budget -= count
+        }
+    }
+
+    /// Where the computed part of a request must stop: before the first picture that is not ready.
+    private func prefillLimit(_ request: Request) -> Int {
+        for span in request.prompt.images where span.range.upperBound > request.storedCount {
+            guard cache[span.key]?.state == .ready else { return max(span.start, request.storedCount) }
+        }
+        return request.tokens.count
+    }
+
+    /// The next `count` tokens of a request.
+    private func step(_ request: Request, count: Int) -> SequenceStep {
+        let range = request.storedCount..<(request.storedCount + count)
+        let isLast = range.upperBound == request.tokens.count
+        return SequenceStep(
+            id: request.id, tokens: Array(request.tokens[range]), start: range.lowerBound,
+            imageRows: imageRows(request, range), pages: request.pages,
+            choice: isLast
+                ? TokenChoice(
+                    sampling: request.sampling, seed: request.seed, index: request.generatedCount,
+                    forbidsEnd: request.generatedCount < request.sampling.minNewTokens)
+                : nil)
+    }
+
+    /// For each token in `range` its row in the embedding store, or −1.
+    private func imageRows(_ request: Request, _ range: Range<Int>) -> [Int32] {
+        var rows = [Int32](repeating: -1, count: range.count)
+        for span in request.prompt.images where span.range.overlaps(range) {
+            guard let pages = cache[span.key]?.pages else { continue }
+            for token in span.range.clamped(to: range) {
+                let row = token - span.start
+                rows[token - range.lowerBound] =
+                    pages[row / limits.rowsPerImagePage] * Int32(limits.rowsPerImagePage)
+                    + Int32(row % limits.rowsPerImagePage)
+            }
+        }
+        return rows
+    }
+
+    /// Makes room for one more token of the request at `index`; the youngest requests give way, itself at last.
+    private mutating func growPages(at index: Int) -> Bool {
+        let id = running[index].id
+        while true {
+            guard let index = running.firstIndex(where: { $0.id == id }) else { return false }
+            if running[index].pages.count * limits.pageSize > running[index].storedCount { return true }
+            if let page = pool.take(1) {
+                running[index].pages += page
+                return true
+            }
+            guard let youngest = running.indices.max(by: { running[$0].id < running[$1].id }) else { return false }
+            preempt(at: youngest)
+        }
+    }
+
+    /// Takes pages and pictures from a running request and puts it back into the queue.
+    private mutating func preempt(at index: Int) {
+        var request = running.remove(at: index)
+        counters.preempted += 1
+        release(request)
+        request.pages = []
+        request.heldImages = []
+        request.storedCount = 0
+        insertWaiting(request)
+    }
+}

@@ -1,0 +1,77 @@
+/// What is to be done next; the engine does all of it, then tells the scheduler what came of it.
+package struct StepPlan: Sendable {
+    /// Requests whose pictures are read and which begin to run.
+    package var started: [StartedRequest] = []
+    /// Pictures whose tiles are to be made, beside the step.
+    package var preparations: [ImagePreparation] = []
+    /// Pictures whose tiles are not needed any more.
+    package var discarded: [ImageKey] = []
+    /// Tiles that go through the vision tower in this step.
+    package var vision: VisionStep?
+    /// Tokens that go through the text tower in this step.
+    package var sequences: [SequenceStep] = []
+
+    /// Whether there is nothing to run.
+    package var isEmpty: Bool { vision == nil && sequences.isEmpty }
+}
+
+/// A request that begins to run.
+package struct StartedRequest: Sendable, Hashable {
+    package let id: RequestID
+    /// How many of its pictures were found in the cache.
+    package let cachedImageCount: Int
+}
+
+/// A picture to make tiles of.
+package struct ImagePreparation: Sendable, Hashable {
+    package let key: ImageKey
+    /// A request that has the picture, at `index` in the order of its prompt.
+    package let request: RequestID
+    package let index: Int
+}
+
+/// Tiles of one picture.
+package struct VisionStep: Sendable, Hashable {
+    package let key: ImageKey
+    /// Which of its tiles.
+    package let tiles: Range<Int>
+    /// The pages for the embeddings of those tiles, one a tile.
+    package let pages: [PageIndex]
+}
+
+/// Tokens of one sequence.
+package struct SequenceStep: Sendable, Hashable {
+    package let id: RequestID
+    /// The tokens to run.
+    package let tokens: [Int32]
+    /// Place of the first one in the sequence: as many are stored already.
+    package let start: Int
+    /// For each token the row of the embedding store that stands for it, or −1.
+    package let imageRows: [Int32]
+    /// Pages of the sequence, enough for the tokens of this step too.
+    package let pages: [PageIndex]
+    /// How to choose the token that follows; nil while the prompt goes on.
+    package let choice: TokenChoice?
+}
+
+/// How to choose a token.
+package struct TokenChoice: Sendable, Hashable {
+    package let sampling: SamplingParameters
+    /// Decides the draw together with `index`.
+    package let seed: UInt64
+    /// Which token of the answer it is, from zero.
+    package let index: Int
+    /// Whether end tokens may not be chosen yet.
+    package let forbidsEnd: Bool
+}
+
+/// What a step came to for one request.
+package struct Delivery: Sendable, Hashable {
+    package let id: RequestID
+    /// Whether the chosen token belongs to the answer.
+    package let hasToken: Bool
+    /// Set when the answer is complete.
+    package let finish: FinishReason?
+    /// Whether no token could be chosen: the logits were not finite.
+    package let isFailed: Bool
+}

@@ -1,0 +1,125 @@
+/// The body of `/generate` and `/generate_stream`: `inputs`, `parameters`, `multimodal_params`.
+struct GenerateRequest: Sendable {
+    var generation: GenerationRequest
+    /// Whether the answer lists its tokens.
+    var returnsDetails = false
+    /// Whether the answer is to be streamed (`POST /` only).
+    var streams: Bool
+
+    /// The names that errors may repeat.
+    static let fields: Set<String> = ["inputs", "parameters", "multimodal_params", "stream"]
+
+    private static let params = ParameterNames(
+        prompt: "inputs", images: "multimodal_params.images",
+        sampling: Dictionary(
+            uniqueKeysWithValues: ["temperature", "top_k", "top_p", "max_new_tokens", "min_new_tokens"].map {
+                ($0, "parameters.\($0)")
+            }))
+
+    /// Reads and checks a body.
+    init(_ body: JSONValue, defaults: SamplingDefaults) throws(ServingError) {
+        let fields = try JSONFields(body, name: "")
+        streams = try fields.bool("stream") ?? false
+        // Leaving them out is harmless, `null` is a slip.
+        if let value = fields.object["parameters"], value.isNull {
+            throw fields.error("parameters", "must be an object")
+        }
+        let empty = try JSONFields(.object(JSONObject()), name: "parameters")
+        let parameters = try fields.fields("parameters") ?? empty
+        let addSpecialTokens = try parameters.bool("add_special_tokens") ?? true
+        let prompt = try Self.prompt(fields, addSpecialTokens: addSpecialTokens)
+        generation = GenerationRequest(prompt: prompt, params: Self.params)
+        generation.stopTreatment = .keep
+        generation.images = try Self.images(fields)
+        try readSampling(parameters, defaults: defaults)
+        try Self.refuseUnsupported(parameters)
+        generation.stops = try parameters.stops("stop_sequences")
+        generation.skipsSpecialTokens = try parameters.bool("skip_special_tokens") ?? true
+        if let cap = try parameters.int("image_max_patch_num"), cap > 0 { generation.maxTiles = cap }
+        returnsDetails = try parameters.bool("return_details") ?? false
+    }
+
+    private static func prompt(
+        _ fields: JSONFields, addSpecialTokens: Bool,
+    ) throws(ServingError) -> GenerationRequest.Prompt {
+        switch fields["inputs"] {
+        case .string(let text):
+            guard !text.isEmpty else { throw fields.error("inputs", "is empty") }
+            return .text(text, addSpecialTokens: addSpecialTokens)
+        case .array(let values):
+            guard !values.isEmpty else { throw fields.error("inputs", "is empty") }
+            var ids: [Int] = []
+            ids.reserveCapacity(values.count)
+            for value in values {
+                guard let id = value.asInt else { throw fields.error("inputs", "must be a string or token ids") }
+                ids.append(id)
+            }
+            return .tokenIDs(ids)
+        case nil: throw fields.error("inputs", "is required")
+        default: throw fields.error("inputs", "must be a string or token ids")
+        }
+    }
+
+    private static func images(_ fields: JSONFields) throws(ServingError) -> [ImageReference] {
+        guard let media = try fields.fields("multimodal_params") else { return [] }
+        for (key, value) in media.object.members where key != "images" {
+            switch value {
+            case .null, .array([]): continue
+            default: break
+            }
+            // Only names that are known are repeated.
+            let name = ["audios", "videos"].contains(key) ? key : "a key other than images"
+            throw .badRequest("multimodal_params: \(name) is not supported", param: "multimodal_params")
+        }
+        var images: [ImageReference] = []
+        for (index, value) in (try media.array("images") ?? []).enumerated() {
+            let name = "multimodal_params.images[\(index)]"
+            let item = try JSONFields(value, name: name)
+            guard let type = try item.string("type") else { throw item.error("type", "is required") }
+            guard let data = try item.string("data") else { throw item.error("data", "is required") }
+            switch type {
+            case "url": images.append(ImageReference(source: .url(data), param: name))
+            case "base64": images.append(ImageReference(source: .base64(data), param: name))
+            default: throw item.error("type", "must be \"url\" or \"base64\"")
+            }
+        }
+        return images
+    }
+
+    /// Everything is checked; with `do_sample` false the temperature and its kin are then left aside, as in LightLLM.
+    private mutating func readSampling(_ fields: JSONFields, defaults: SamplingDefaults) throws(ServingError) {
+        var choice = SamplingChoice()
+        let temperature = try fields.double("temperature") ?? defaults.temperature ?? 1
+        guard (0...100).contains(temperature) else { throw fields.error("temperature", "must be from 0 to 100") }
+        let topP = try fields.double("top_p") ?? defaults.topP ?? 1
+        guard topP > 0, topP <= 1 else { throw fields.error("top_p", "must be above 0 and at most 1") }
+        let topK = try fields.topK(default: defaults.topK)
+        if try fields.bool("do_sample") ?? defaults.samples ?? false {
+            choice.temperature = temperature
+            choice.topP = topP
+            choice.topK = topK
+        }
+        choice.seed = try fields.seed()
+        choice.maxNewTokens = try fields.int("max_new_tokens")
+        if let count = choice.maxNewTokens, count < 1 { throw fields.error("max_new_tokens", "must be at least 1") }
+        choice.minNewTokens = try fields.int("min_new_tokens") ?? 0
+        choice.ignoresEnd = try fields.bool("ignore_eos") ?? false
+        generation.sampling = choice
+    }
+
+    private static func refuseUnsupported(_ fields: JSONFields) throws(ServingError) {
+        try fields.requireOneAnswer(["best_of", "n"])
+        try fields.requireNoPenalties()
+        try fields.refuse([
+            "input_penalty", "regular_constraint", "guided_grammar", "guided_json", "allowed_token_ids", "logit_bias",
+            "print_eos_token", "return_routed_experts",
+        ])
+        if let count = try fields.int("prompt_logprobs"), count != -1 { throw fields.unsupported("prompt_logprobs") }
+        if let penalty = try fields.array("exponential_decay_length_penalty") {
+            guard penalty.count == 2, let start = penalty[0].asInt, let factor = penalty[1].asDouble, start >= 0,
+                factor >= 1
+            else { throw fields.error("exponential_decay_length_penalty", "must be [integer ≥ 0, number ≥ 1]") }
+            guard factor == 1 else { throw fields.unsupported("exponential_decay_length_penalty") }
+        }
+    }
+}

@@ -1,0 +1,28 @@
+/// Which model is served.
+struct ModelRoutes: Sendable {
+    let modelName: String
+    let maxSequenceLength: Int
+    /// When the server started, in seconds since 1970.
+    let created: Int
+
+    /// The routes.
+    var routes: [Route] { [.get(.models, models)] }
+
+    @Sendable private func models(_ exchange: Exchange) -> Reply {
+        Reply(
+            JSONWriter.bytes { json in
+                json.object { json in
+                    json.member("object", "list")
+                    json.array("data", { json in
+                        json.object { json in
+                            json.member("id", modelName)
+                            json.member("object", "model")
+                            json.member("created", created)
+                            json.member("owned_by", "vireo")
+                            json.member("max_model_len", maxSequenceLength)
+                        }
+                    })
+                }
+            })
+    }
+}

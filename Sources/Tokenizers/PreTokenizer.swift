@@ -1,0 +1,70 @@
+/// Cuts text into the pieces that the model encodes one by one.
+///
+/// It is a list of stages, each of which cuts the pieces of the one before.
+struct PreTokenizer: Sendable {
+    /// A stage.
+    enum Stage: Sendable, Equatable {
+        /// The matches of a pattern.
+        case pattern(SplitPattern)
+        /// Numeric scalars apart from all others, and each on its own if so wanted.
+        case digits(eachAlone: Bool)
+        /// A space in front of every piece that has none there.
+        case leadingSpace
+    }
+
+    /// The stages in their order.
+    private(set) var stages: [Stage] = []
+
+    /// Reads `pre_tokenizer`, which must end in the byte-level stage.
+    init(_ value: JSONValue) throws(TokenizerError) {
+        var isByteLevel = false
+        try add(value, &isByteLevel, depth: 0)
+        guard isByteLevel else {
+            throw TokenizerError(
+                "the pre_tokenizer has no ByteLevel stage; only byte-level tokenizers are supported")
+        }
+    }
+
+    private mutating func add(_ value: JSONValue, _ isByteLevel: inout Bool, depth: Int)
+        throws(TokenizerError)
+    {
+        guard !value.isNull else { return }
+        let type = value["type"].string ?? ""
+        guard !isByteLevel else {
+            throw TokenizerError(
+                "the pre_tokenizer has a stage \"\(type)\" after ByteLevel, which is not supported")
+        }
+        switch type {
+        case "Sequence":
+            for stage in value["pretokenizers"].array ?? [] { try add(stage, &isByteLevel, depth: depth + 1) }
+        case "Split":
+            stages.append(.pattern(try Self.split(value)))
+        case "Digits":
+            stages.append(.digits(eachAlone: try value["individual_digits"].flag(false, "individual_digits")))
+        case "ByteLevel":
+            if try value["add_prefix_space"].flag(true, "add_prefix_space") { stages.append(.leadingSpace) }
+            if try value["use_regex"].flag(true, "use_regex") { stages.append(.pattern(.gpt2)) }
+            isByteLevel = true
+        default:
+            throw TokenizerError(
+                "the pre_tokenizer \"\(type)\" is not supported; Split, Digits and ByteLevel are")
+        }
+    }
+
+    private static func split(_ value: JSONValue) throws(TokenizerError) -> SplitPattern {
+        guard let regex = value["pattern"]["Regex"].string else {
+            throw TokenizerError("the pre_tokenizer Split has no Regex pattern")
+        }
+        guard let pattern = SplitPattern(regex) else {
+            throw TokenizerError("the pre_tokenizer Split has a pattern that is not known: \(regex)")
+        }
+        // The known patterns match everything, so that pieces are the matches in both of these.
+        let behavior = value["behavior"].string ?? ""
+        let isInverted = try value["invert"].flag(false, "invert")
+        guard behavior == "Isolated" || (behavior == "Removed" && isInverted) else {
+            throw TokenizerError(
+                "the pre_tokenizer Split has the behavior \"\(behavior)\"; only Isolated is supported")
+        }
+        return pattern
+    }
+}

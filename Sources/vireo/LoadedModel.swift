@@ -1,0 +1,96 @@
+import Checkpoints
+import CPUBackend
+import Engine
+import Images
+import Jinja
+import Models
+import Prompts
+import Tensors
+import Tokenizers
+
+/// A checkpoint ready to run: model, tokenizer and prompt rules.
+struct LoadedModel {
+    let description: ModelDescription
+    let model: any VisionLanguageModel
+    let tokenizer: Tokenizer
+    let prompts: PromptBuilder
+    let device: any Device
+
+    /// Loads what `options` name, with a progress bar on a terminal.
+    init(_ options: ModelOptions) throws {
+        let folder = options.modelFolder
+        var description = try ModelFamilies.describe(folder)
+        if !options.endIDs.isEmpty { description.generation.endIDs = options.endIDs.map { Int32($0) } }
+        if let vision = description.vision, let length = try Environment.imageLength(), length != vision.tokensPerTile {
+            throw StartError(
+                "INTERNVL_IMAGE_LENGTH is \(length), but this model's tower makes \(vision.tokensPerTile) tokens of a "
+                    + "tile; unset the variable or set it to \(vision.tokensPerTile)")
+        }
+        if let cap = try options.maxTiles ?? Environment.maxTiles(), var tiling = description.vision?.tiling {
+            tiling.maxTiles = cap
+            tiling.minTiles = min(tiling.minTiles, cap)
+            description.vision?.tiling = tiling
+        }
+        let tokenizer = try Self.tokenizer(folder)
+        let rules = description.vision.map { Self.rules($0, folder: folder) }
+        let template = try ChatTemplateFile.load(folder: folder, override: options.chatTemplate, rules: rules)
+        prompts = try PromptBuilder(
+            tokenizer: tokenizer, template: template, rules: rules, vocabularyCount: description.text.vocabularyCount)
+        let device = CPUDevice(threadCount: options.threads ?? Processor.coreCount, exact: options.elementType == .f32)
+        let source: any TensorSource =
+            options.loadFormat == "dummy"
+            ? ModelFamilies.randomWeights(for: description, seed: 0) : try Checkpoint(folder: folder)
+        let bar = ProgressBar(total: source.byteCount)
+        model = try ModelFamilies.load(
+            source, description: description, device: device, elementType: options.elementType,
+            loaderThreads: try Environment.loaderThreads(), progress: { bar.show($0.byteCount) })
+        self.description = description
+        self.tokenizer = tokenizer
+        self.device = device
+    }
+
+    /// An engine for it.
+    func makeEngine(_ options: EngineOptions, elementType: ElementType) throws -> Engine {
+        do throws(EngineError) {
+            return try Engine(
+                model: model, device: device, configuration: options.configuration(elementType),
+                vocabularyCount: tokenizer.vocabularyCount)
+        } catch {
+            switch error {
+            case .notEnoughMemory(let wanted, let available):
+                throw StartError(
+                    "the cache of keys and values needs \(wanted >> 20) MiB, but \(available >> 20) MiB are free for "
+                        + "it; lower --max_total_token_num or --max_req_total_len, or raise --mem_fraction")
+            case .device(let reason): throw StartError("the device refuses: \(reason)")
+            case .noThread: throw StartError("the system gives no thread; raise the limit on processes")
+            }
+        }
+    }
+
+    private static func tokenizer(_ folder: String) throws -> Tokenizer {
+        guard let bytes = try Files.read("\(folder)/tokenizer.json", atMost: 256 << 20) else {
+            throw StartError(
+                "\(folder) has no tokenizer.json; other tokenizer files are not read in this version. Save it with "
+                    + "transformers: AutoTokenizer.from_pretrained(…).save_pretrained(…)")
+        }
+        do throws(TokenizerError) {
+            return try Tokenizer(json: bytes)
+        } catch {
+            throw StartError("tokenizer.json: \(error.message)")
+        }
+    }
+
+    private static func rules(_ vision: VisionShape, folder: String) -> ImageRules {
+        ImageRules(
+            tiling: vision.tiling, tokensPerTile: vision.tokensPerTile, start: vision.markers.start,
+            context: vision.markers.context, end: vision.markers.end, modelIdentity: folder)
+    }
+}
+
+/// Why the program cannot start, in a sentence that says what to do.
+struct StartError: Error, CustomStringConvertible {
+    let description: String
+
+    /// Takes the sentence.
+    init(_ description: String) { self.description = description }
+}

@@ -1,0 +1,65 @@
+import ArgumentParser
+import Tensors
+
+/// What is loaded, and in which form: shared by all sub-commands that run a model.
+struct ModelOptions: ParsableArguments {
+    @Option(name: .flag("model_dir"), help: "The checkpoint: a Hugging Face folder with safetensors.")
+    var modelFolder: String
+
+    @Option(
+        name: .flag("data_type"),
+        help: "bfloat16 (bf16), or float32 (fp32): the type weights and cache are kept in. float16 is kept as bfloat16.")
+    var dataType = "bfloat16"
+
+    @Option(name: .flag("load_format"), help: "auto, or dummy for random weights in the checkpoint's shape.")
+    var loadFormat = "auto"
+
+    @Option(name: .flag("chat_template"), help: "A Jinja file to use instead of the checkpoint's chat template.")
+    var chatTemplate: String?
+
+    @Option(name: .flag("tokenizer_mode"), help: "Accepted for compatibility; fast and auto are the same, slow is refused.")
+    var tokenizerMode = "fast"
+
+    @Option(name: .flag("eos_id"), help: "Token ids that end an answer, instead of the checkpoint's.")
+    var endIDs: [Int] = []
+
+    @Option(name: .flag("max_tiles"), help: "The most tiles a picture is cut into, without its thumbnail.")
+    var maxTiles: Int?
+
+    @Option(name: .flag("threads"), help: "Threads that compute; by default one a core.")
+    var threads: Int?
+
+    @Flag(name: .flag("trust_remote_code"), help: "Accepted for compatibility; code from a checkpoint is never run.")
+    var trustsRemoteCode = false
+
+    /// The type of weights and cache.
+    var elementType: ElementType {
+        dataType == "float32" || dataType == "fp32" ? .f32 : .bf16
+    }
+
+    func validate() throws {
+        guard ["bfloat16", "bf16", "float16", "fp16", "float32", "fp32"].contains(dataType) else {
+            throw ValidationError("--data_type must be bfloat16, float16 or float32")
+        }
+        guard ["auto", "dummy"].contains(loadFormat) else {
+            throw ValidationError("--load_format must be auto or dummy")
+        }
+        guard ["fast", "auto"].contains(tokenizerMode) else {
+            throw ValidationError("--tokenizer_mode slow is not supported: there is one tokenizer, and it is fast")
+        }
+        try Bounds.check("--max_tiles", maxTiles, 1...256)
+        try Bounds.check("--threads", threads, 1...1024)
+        guard endIDs.allSatisfy({ $0 >= 0 && $0 <= Int(Int32.max) }) else {
+            throw ValidationError("--eos_id must be a token id")
+        }
+    }
+}
+
+/// Checks of flags.
+enum Bounds {
+    /// Refuses a value outside `range`.
+    static func check(_ flag: String, _ value: Int?, _ range: ClosedRange<Int>) throws {
+        guard let value, !range.contains(value) else { return }
+        throw ValidationError("\(flag) must be from \(range.lowerBound) to \(range.upperBound), not \(value)")
+    }
+}

@@ -1,0 +1,68 @@
+import Engine
+import Images
+import Models
+import Tensors
+
+/// What is told about a loaded model.
+enum Summary {
+    /// One line: sizes, type, caches.
+    static func line(_ loaded: LoadedModel, _ engine: Engine, elementType: ElementType) -> String {
+        let description = loaded.description
+        let statistics = engine.statistics()
+        var parts = [
+            "\(description.modelType) with \(description.textModelType)", elementType.rawValue, loaded.device.name,
+            "sequences up to \(engine.limits.maxSequenceLength) tokens",
+            "\(statistics.totalPages * statistics.pageSize) tokens of cache",
+        ]
+        if description.vision != nil { parts.append("\(engine.limits.maxImages) cached pictures") }
+        return parts.joined(separator: ", ")
+    }
+
+    /// What `vireo inspect` prints, one fact a line.
+    static func lines(_ description: ModelDescription) -> [String] {
+        let text = description.text
+        var lines = [
+            "model type          \(description.modelType)",
+            "stored as           \(description.storedType.rawValue)",
+            "text tower          \(description.textModelType): \(text.layerCount) layers, hidden \(text.hiddenSize), "
+                + "MLP \(text.intermediateSize), \(text.heads.heads)/\(text.heads.keyValueHeads) heads of "
+                + "\(text.heads.headDim)",
+            "vocabulary          \(text.vocabularyCount)",
+            "positions           \(text.maxPositions)",
+            "cache per token     \(cacheBytesPerToken(text)) bytes (bf16)",
+        ]
+        if let vision = description.vision {
+            lines += [
+                "vision tower        \(vision.layerCount) layers, hidden \(vision.hiddenSize), \(vision.heads) heads, "
+                    + "patch \(vision.patchSize)",
+                "pictures            \(vision.tiling.minTiles) to \(vision.tiling.maxTiles) tiles of "
+                    + "\(vision.tiling.tileSize) pixels\(vision.tiling.useThumbnail ? " and a thumbnail" : ""), "
+                    + "\(vision.tokensPerTile) tokens each",
+            ]
+        }
+        lines.append("end tokens          \(description.generation.endIDs.map(String.init).joined(separator: ", "))")
+        return lines
+    }
+
+    private static func cacheBytesPerToken(_ text: TextShape) -> Int {
+        2 * text.layerCount * text.heads.keyValueHeads * text.heads.headDim * ElementType.bf16.byteCount
+    }
+}
+
+/// Numbers as text.
+enum Text {
+    /// Seconds with two places.
+    static func seconds(_ value: Double) -> String {
+        let hundredths = Int((value * 100).rounded())
+        let rest = hundredths % 100
+        return "\(hundredths / 100).\(rest < 10 ? "0" : "")\(rest) s"
+    }
+
+    /// Bytes in the largest unit that leaves a whole number above nine.
+    static func bytes(_ count: Int) -> String {
+        for (shift, unit) in [(30, "GiB"), (20, "MiB"), (10, "KiB")] where count >> shift > 9 {
+            return "\(count >> shift) \(unit)"
+        }
+        return "\(count) bytes"
+    }
+}

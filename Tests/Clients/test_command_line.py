@@ -1,0 +1,144 @@
+"""The command line: what is refused at start, with words that say what to do; and how the server ends."""
+
+import json
+import shutil
+import socket
+
+import pytest
+import requests
+
+from vireo_server import MODEL, Server, free_port, run
+
+
+def serve(*flags, model=MODEL, **variables):
+    """Exit code and output of a `vireo serve` that is expected not to start."""
+    return run("serve", "--model_dir", model, "--port", free_port(), *flags, **variables)
+
+
+def refused(result, *words):
+    """Checks that the program ended with an error that has these words, and not by a trap."""
+    code, output = result
+    assert code > 0, f"exit code {code}\n{output}"
+    for word in words:
+        assert word in output, output
+    assert "Fatal error" not in output
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    """A copy of the checkpoint to break."""
+    return shutil.copytree(MODEL, tmp_path / "checkpoint")
+
+
+def test_an_unknown_flag():
+    refused(serve("--no_such_flag"), "no_such_flag")
+
+
+@pytest.mark.parametrize("flag", ["--tp", "--visual_dp", "--visual_tp", "--nnodes"])
+def test_more_than_one_of_what_is_not_there_yet(flag):
+    refused(serve(flag, "2"), flag)
+
+
+@pytest.mark.parametrize("flag, value", [
+    ("--port", "70000"), ("--port", "x"), ("--mem_fraction", "1.5"), ("--cache_capacity", "-1"), ("--tp", "0"),
+    ("--data_type", "int3"), ("--max_tiles", "0"), ("--running_max_req_size", "0")])
+def test_values_out_of_range(flag, value):
+    refused(run("serve", "--model_dir", MODEL, flag, value), flag.removeprefix("--"))
+
+
+def test_no_model_folder():
+    refused(run("serve"), "model_dir")
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    refused(serve(model=tmp_path / "nothing-here"), "nothing-here")
+
+
+def test_flags_may_be_spelled_with_hyphens(tmp_path):
+    refused(run("serve", "--model-dir", tmp_path / "nothing-here"), "nothing-here")
+
+
+def test_a_folder_without_a_configuration(tmp_path):
+    refused(serve(model=tmp_path), "config.json")
+
+
+def test_an_unknown_family(checkpoint):
+    config = json.loads((checkpoint / "config.json").read_text())
+    (checkpoint / "config.json").write_text(json.dumps({**config, "model_type": "unheard_of"}))
+    refused(serve(model=checkpoint), "unheard_of")
+
+
+def test_a_configuration_of_nonsense(checkpoint):
+    config = json.loads((checkpoint / "config.json").read_text())
+    config["text_config"]["num_attention_heads"] = 2**62
+    (checkpoint / "config.json").write_text(json.dumps(config))
+    refused(serve(model=checkpoint))
+
+
+def test_weights_that_are_cut_off(checkpoint):
+    weights = checkpoint / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    refused(serve(model=checkpoint), "model.safetensors")
+
+
+def test_weights_that_are_not_there(checkpoint):
+    (checkpoint / "model.safetensors").unlink()
+    refused(serve(model=checkpoint), "safetensors")
+
+
+def test_only_pickled_weights(checkpoint):
+    (checkpoint / "model.safetensors").unlink()
+    (checkpoint / "pytorch_model.bin").write_bytes(b"\x80\x02.")
+    refused(serve(model=checkpoint), "safetensors")
+
+
+def test_a_tensor_that_is_missing(checkpoint):
+    weights = checkpoint / "model.safetensors"
+    raw = weights.read_bytes()
+    length = int.from_bytes(raw[:8], "little")
+    header = json.loads(raw[8:8 + length])
+    name = next(name for name in header if name.endswith("layers.1.self_attn.q_proj.weight"))
+    renamed = raw[8:8 + length].replace(name.encode(), name.replace("q_proj.weight", "q_proj.weighd").encode())
+    weights.write_bytes(raw[:8] + renamed + raw[8 + length:])
+    refused(serve(model=checkpoint), "layers.1.self_attn.q_proj.weight")
+
+
+def test_an_image_length_that_is_not_the_towers():
+    refused(serve(INTERNVL_IMAGE_LENGTH="256"), "INTERNVL_IMAGE_LENGTH", "16")
+
+
+def test_a_port_in_use():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        refused(run("serve", "--model_dir", MODEL, "--host", "127.0.0.1", "--port", port), str(port))
+
+
+def test_sigterm_ends_an_idle_server(tmp_path):
+    with Server(MODEL, tmp_path / "log") as server:
+        assert server.stop(seconds=15) == 0, server.log()
+
+
+def test_sigterm_lets_a_running_answer_finish(tmp_path):
+    wanted = {"inputs": "Hello", "parameters": {"max_new_tokens": 300, "ignore_eos": True}}
+    with Server(MODEL, tmp_path / "log") as server:
+        with server.post("/generate_stream", wanted, stream=True) as reply:
+            lines = (line for line in reply.iter_lines() if line)
+            next(lines)
+            server.process.terminate()
+            last = list(lines)[-1]
+        assert json.loads(last[len(b"data:"):])["finished"] is True
+        assert server.process.wait(60) == 0, server.log()
+        with pytest.raises(requests.ConnectionError):
+            server.get("/health")
+
+
+def test_help_and_inspect():
+    code, output = run("--help")
+    assert code == 0
+    for name in ("serve", "generate", "inspect"):
+        assert name in output
+    code, output = run("inspect", "--model_dir", MODEL)
+    assert code == 0, output
+    assert "internvl" in output

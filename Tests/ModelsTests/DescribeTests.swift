@@ -1,0 +1,179 @@
+import Checkpoints
+import Images
+import Tensors
+import Testing
+
+@testable import Models
+
+/// Configurations: what sound ones mean, and that unsound ones are refused with file and key, never trap.
+@Suite struct DescribeTests {
+    /// The files of a fixture with some settings of config.json replaced; a null removes one.
+    static func files(_ name: String, _ changes: [String: JSONValue]) throws -> ModelFiles {
+        let files = try ModelFiles(folder: Fixtures.folder(name))
+        var settings = files.config.settings
+        for (key, value) in changes {
+            let path = key.split(separator: ".").map(String.init)
+            if path.count == 1 {
+                settings[key] = value
+            } else {
+                var inner = settings[path[0]]?.object ?? [:]
+                inner[path[1]] = value
+                settings[path[0]] = .object(inner)
+            }
+        }
+        return ModelFiles(
+            config: ConfigSection(file: "config.json", settings: settings), generation: files.generation,
+            preprocessor: files.preprocessor)
+    }
+
+    @Test func `both layouts of one model are described alike`() throws {
+        for file in Fixtures.golden {
+            let descriptions = try file.models.map { try ModelFamilies.describe(Fixtures.folder($0)) }
+            #expect(descriptions[0].text == descriptions[1].text)
+            #expect(descriptions[0].vision == descriptions[1].vision)
+            #expect(descriptions[0].vision?.tokensPerTile == 16)
+            #expect(descriptions[0].vision?.tiling.tileSize == file.tile)
+            #expect(descriptions[0].vision?.tiling.maxTiles == 12)
+            #expect(descriptions[0].text.vocabularyCount == file.vocabulary)
+            #expect(descriptions.compactMap(\.templateName) == ["internvl2_5"])
+            #expect(descriptions.allSatisfy { $0.generation.endIDs.first == 689 })
+        }
+    }
+
+    @Test func `what the fixtures set is read`() throws {
+        let llama = try ModelFamilies.describe(Fixtures.folder("internvl-llama-hf"))
+        #expect(llama.text.heads.headDim == 16)
+        #expect(llama.text.tiesEmbeddings)
+        #expect(llama.text.biases == [])
+        #expect(llama.vision?.norm == .rms(epsilon: 1e-6))
+        #expect(llama.vision?.queryKeyEpsilon == 1e-6)
+        #expect(llama.storedType == .f16)
+        #expect(llama.text.rotary.scaling == .llama3(factor: 8, low: 1, high: 4, trained: 64))
+        let qwen = try ModelFamilies.describe(Fixtures.folder("internvl-qwen2-opengvlab"))
+        #expect(qwen.text.biases == [.qkv])
+        #expect(qwen.text.rotary.base == 1_000_000)
+        #expect(qwen.vision?.hasQKVBias == true)
+        #expect(qwen.generation.endIDs == [689, 687])
+        #expect(qwen.storedType == .bf16)
+    }
+
+    static let sizes = [
+        "text_config.hidden_size", "text_config.num_hidden_layers", "text_config.intermediate_size",
+        "text_config.num_attention_heads", "text_config.num_key_value_heads", "text_config.vocab_size",
+        "text_config.max_position_embeddings", "text_config.head_dim", "vision_config.hidden_size",
+        "vision_config.num_attention_heads", "vision_config.num_hidden_layers",
+        "vision_config.intermediate_size",
+        "vision_config.image_size", "vision_config.patch_size",
+    ]
+
+    @Test(arguments: sizes)
+    func `a size that cannot be is refused by name`(key: String) throws {
+        let values: [JSONValue] = [
+            .number("0"), .number("-1"), .number("2147483648"), .number("1e30"),
+            .number("9223372036854775807"),
+            .number("-9223372036854775808"), .number("9223372036854775808"), .number("1.5"), .number("NaN"),
+            .string("64"), .bool(true), .array([]), .array([.number("0"), .number("0")]), .object([:]),
+        ]
+        for value in values {
+            let files = try Self.files("internvl-llama-hf", [key: value])
+            #expect("\(key) = \(value.summary)") {
+                _ = try ModelFamilies.describe(files)
+            } throws: { error in
+                let message = "\(error)"
+                return error is ModelError && message.contains("config.json") && message.contains(key)
+            }
+        }
+    }
+
+    /// Changes of the HF Llama fixture, and the key the error must name.
+    static let refused: [(key: String, value: JSONValue, named: String)] = [
+        ("text_config.num_attention_heads", .number("5"), "num_key_value_heads"),
+        ("text_config.num_key_value_heads", .number("4"), "num_key_value_heads"),
+        ("text_config.head_dim", .number("15"), "head_dim"),
+        ("vision_config.num_attention_heads", .number("5"), "num_attention_heads"),
+        ("vision_config.patch_size", .number("16"), "image_size"),
+        ("vision_config.image_size", .array([.number("112"), .number("224")]), "image_size"),
+        ("vision_config.hidden_act", .string("quick_gelu"), "hidden_act"),
+        ("vision_config.norm_type", .string("batch_norm"), "norm_type"),
+        ("vision_config.num_channels", .number("1"), "num_channels"),
+        ("vision_config.use_mean_pooling", .bool(false), "use_mean_pooling"),
+        ("text_config.hidden_act", .string("gelu_new"), "hidden_act"),
+        ("text_config.model_type", .string("mamba"), "llama, qwen2"),
+        ("text_config.rms_norm_eps", .number("-1"), "rms_norm_eps"),
+        ("text_config.use_sliding_window", .string("yes"), "use_sliding_window"),
+        ("text_config.layer_types", .array([.string("sliding_attention")]), "layer_types"),
+        (
+            "text_config.rope_parameters",
+            .object(["rope_type": .string("longrope"), "factor": .number("2")]), "longrope"
+        ),
+        ("text_config.rope_parameters", .object(["rope_type": .string("linear")]), "rope_parameters.factor"),
+        ("text_config.rope_parameters", .object(["rope_theta": .number("0")]), "rope_theta"),
+        (
+            "text_config.rope_parameters", .object(["partial_rotary_factor": .number("0.5")]),
+            "partial_rotary_factor"
+        ),
+        ("text_config", .null, "text_config"),
+        ("vision_config", .number("3"), "vision_config"),
+        ("downsample_ratio", .number("0.25"), "downsample_ratio"),
+        ("vision_feature_layer", .number("-3"), "vision_feature_layer"),
+        ("vision_feature_layer", .array([.number("-1")]), "vision_feature_layer"),
+        ("vision_feature_select_strategy", .string("full"), "vision_feature_select_strategy"),
+        ("projector_hidden_act", .string("relu"), "projector_hidden_act"),
+        ("dtype", .string("float64"), "dtype"),
+    ]
+
+    @Test(arguments: refused.indices)
+    func `what the model cannot do is refused by name`(index: Int) throws {
+        let (key, value, named) = Self.refused[index]
+        let files = try Self.files("internvl-llama-hf", [key: value])
+        #expect("\(key)") { _ = try ModelFamilies.describe(files) } throws: { "\($0)".contains(named) }
+    }
+
+    @Test(arguments: [
+        "hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size", "intermediate_size",
+    ])
+    func `a missing size is refused by name`(key: String) throws {
+        let files = try Self.files("internvl-qwen2-opengvlab", ["llm_config.\(key)": .null])
+        #expect { _ = try ModelFamilies.describe(files) } throws: {
+            "\($0)".contains("llm_config.\(key) is missing")
+        }
+    }
+
+    @Test func `OpenGVLab's own settings are obeyed or refused`() throws {
+        let name = "internvl-qwen2-opengvlab"
+        let fixed = try ModelFamilies.describe(Self.files(name, ["dynamic_image_size": .bool(false)]))
+        #expect(fixed.vision?.tiling.maxTiles == 1)
+        #expect(fixed.vision?.tiling.useThumbnail == false)
+        let bounded = try ModelFamilies.describe(
+            Self.files(name, ["min_dynamic_patch": .number("2"), "max_dynamic_patch": .number("6")]))
+        #expect(bounded.vision?.tiling.minTiles == 2)
+        #expect(bounded.vision?.tiling.maxTiles == 6)
+        let shallow = try ModelFamilies.describe(Self.files(name, ["select_layer": .number("-2")]))
+        #expect(shallow.vision?.layerCount == 1)
+        for (key, value) in [("ps_version", JSONValue.string("v1")), ("force_image_size", .number("224"))] {
+            let files = try Self.files(name, [key: value])
+            #expect { _ = try ModelFamilies.describe(files) } throws: { "\($0)".contains(key) }
+        }
+    }
+
+    @Test func `an unknown architecture is told what there is`() throws {
+        let files = try Self.files(
+            "internvl-llama-hf", ["architectures": .array([.string("MambaForCausalLM")])])
+        #expect {
+            _ = try ModelFamilies.describe(files)
+        } throws: { "\($0)".contains("MambaForCausalLM") && "\($0)".contains("InternVLChatModel") }
+        let unnamed = try Self.files(
+            "internvl-llama-hf", ["architectures": .null, "auto_map": .string("evil.py")])
+        #expect(try ModelFamilies.describe(unnamed).modelType == "internvl")
+    }
+
+    @Test func `an end of answers is needed, and must be in the vocabulary`() throws {
+        let files = try Self.files("internvl-llama-hf", ["text_config.eos_token_id": .null])
+        let without = ModelFiles(config: files.config)
+        #expect { _ = try ModelFamilies.describe(without) } throws: { "\($0)".contains("eos_token_id") }
+        let beyond = try Self.files("internvl-llama-hf", ["eos_token_id": .number("700")])
+        #expect {
+            _ = try ModelFamilies.describe(ModelFiles(config: beyond.config))
+        } throws: { "\($0)".contains("eos_token_id is 700") }
+    }
+}

@@ -1,0 +1,156 @@
+import CPUBackend
+import Checkpoints
+import Images
+import Tensors
+
+@testable import Models
+
+/// Runs sequences through a model over a small paged cache whose pages are in no order.
+final class PagedDriver {
+    static let pageSize = 4
+    static let imageTokenID: Int32 = 692
+
+    /// A sequence in the cache.
+    final class Sequence {
+        fileprivate(set) var pages: [Int32] = []
+        fileprivate(set) var length = 0
+        fileprivate var nextImageRow: Int32 = 0
+        /// f32 [rows, hidden].
+        let images: Tensor
+
+        init(images: Tensor) { self.images = images }
+    }
+
+    let model: any VisionLanguageModel
+    let device: any Device
+    private let workspace: Workspace
+    private let cache: [KVLayer]
+    private var freePages: [Int32]
+
+    init(_ model: any VisionLanguageModel, device: any Device, elementType: ElementType) throws {
+        self.model = model
+        self.device = device
+        workspace = try Workspace(device: device, byteCount: 1 << 20)
+        let text = model.description.text
+        let pageCount = 256
+        cache = try (0..<text.layerCount).map { _ in
+            let shape: Shape = [pageCount, text.heads.keyValueHeads, Self.pageSize, text.heads.headDim]
+            return KVLayer(
+                keys: try device.makeTensor(shape, elementType),
+                values: try device.makeTensor(shape, elementType))
+        }
+        var generator = SplitMix(state: 7)
+        freePages = (0..<Int32(pageCount)).shuffled(using: &generator)
+    }
+
+    /// The embeddings of `tiles` [n, side, side, 3] as a tensor of its own.
+    func encode(_ tiles: [UInt8], count: Int, side: Int) throws -> Tensor {
+        let input = try device.makeTensor([count, side, side, 3], .u8)
+        device.write(tiles, to: input)
+        workspace.reset()
+        let embeddings = try model.encode(tiles: input, workspace: workspace)
+        let copy = try device.makeTensor(embeddings.shape, .f32)
+        device.write(device.readFloats(embeddings), to: copy)
+        return copy
+    }
+
+    /// An empty sequence with the pictures of `golden`.
+    func sequence(for golden: GoldenCase) throws -> Sequence {
+        guard let strip = try golden.tiles() else {
+            return Sequence(images: try device.makeTensor([1, model.description.text.hiddenSize], .f32))
+        }
+        let side = strip.width
+        return Sequence(images: try encode(strip.bytes, count: strip.height / side, side: side))
+    }
+
+    /// Appends `ids` to `sequence`; the logits after the last.
+    func extend(_ sequence: Sequence, by ids: [Int32]) throws -> [Float] {
+        try extend([(sequence, ids)])[0]
+    }
+
+    /// Appends to several sequences in one pass; the logits after the last token of each.
+    ///
+    /// Only one may have pictures.
+    func extend(_ parts: [(sequence: Sequence, ids: [Int32])]) throws -> [[Float]] {
+        var ids: [Int32] = []
+        var (positions, slots, imageRows, starts) = ([Int32](), [Int32](), [Int32](), [Int32(0)])
+        for (sequence, tokens) in parts {
+            for id in tokens {
+                let position = sequence.length
+                if position % Self.pageSize == 0 { sequence.pages.append(freePages.removeLast()) }
+                positions.append(Int32(position))
+                slots.append(sequence.pages[position / Self.pageSize] * 4 + Int32(position % Self.pageSize))
+                imageRows.append(id == Self.imageTokenID ? sequence.nextImageRow : -1)
+                if id == Self.imageTokenID { sequence.nextImageRow += 1 }
+                sequence.length += 1
+            }
+            ids += tokens
+            starts.append(Int32(ids.count))
+        }
+        let lengths = parts.map { Int32($0.sequence.length) }
+        let width = parts.map(\.sequence.pages.count).max() ?? 0
+        let table = parts.flatMap { part in
+            part.sequence.pages + Array(repeating: 0, count: width - part.sequence.pages.count)
+        }
+        let attention = AttentionBatch(
+            positions: try indices(positions), slots: try indices(slots), queryStarts: try indices(starts),
+            contextLengths: try indices(lengths),
+            pageTable: try indices(table).reshaped([parts.count, width]),
+            sequenceCount: parts.count, maxQueryCount: parts.map(\.ids.count).max() ?? 0,
+            maxContextLength: parts.map(\.sequence.length).max() ?? 0)
+        let pictured = parts.first { $0.sequence.nextImageRow > 0 }?.sequence ?? parts[0].sequence
+        let batch = Batch(
+            ids: try indices(ids), imageRows: try indices(imageRows), images: pictured.images,
+            attention: attention,
+            logitRows: try indices(starts.dropFirst().map { $0 - 1 }), cache: cache)
+        workspace.reset()
+        let logits = device.readFloats(try model.forward(batch, workspace: workspace))
+        let vocabulary = model.description.text.vocabularyCount
+        return (0..<parts.count).map { Array(logits[($0 * vocabulary)..<(($0 + 1) * vocabulary)]) }
+    }
+
+    /// Forgets `sequence`.
+    func release(_ sequence: Sequence) { freePages += sequence.pages }
+
+    private func indices(_ values: [Int32]) throws -> Tensor {
+        let tensor = try device.makeTensor([values.count], .i32)
+        device.write(values, to: tensor)
+        return tensor
+    }
+}
+
+/// A model of the fixtures on the CPU.
+enum FixtureModel {
+    static func driver(_ name: String, as elementType: ElementType) throws -> PagedDriver {
+        let description = try ModelFamilies.describe(Fixtures.folder(name))
+        return try driver(name, description, as: elementType)
+    }
+
+    static func driver(
+        _ name: String, _ description: ModelDescription, as elementType: ElementType,
+    ) throws -> PagedDriver {
+        let device = CPUDevice(threadCount: 2, exact: elementType == .f32)
+        let model = try ModelFamilies.load(
+            folder: Fixtures.folder(name), description: description, device: device, elementType: elementType,
+            loaderThreads: 3)
+        return try PagedDriver(model, device: device, elementType: elementType)
+    }
+}
+
+/// A small generator of the same numbers in every run (splitmix64).
+struct SplitMix: RandomNumberGenerator {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
+        return z ^ (z >> 31)
+    }
+}
+
+/// The likeliest ids, best first.
+func likeliest(_ count: Int, of logits: [Float]) -> [Int32] {
+    logits.indices.sorted { logits[$0] > logits[$1] }.prefix(count).map { Int32($0) }
+}

@@ -1,0 +1,87 @@
+import Engine
+import Logging
+import ServiceLifecycle
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import Serving
+
+/// A server of the tiny model on a free port of loopback.
+struct TestServer: Sendable {
+    let port: Int
+    let engine: Engine
+    private let services: ServiceGroup
+
+    /// The model all these tests share.
+    static let modelName = "internvl-qwen2-hf"
+    private static let model = Result { try TestModel(modelName) }
+
+    /// Runs `body` beside a server and stops it afterwards, gracefully.
+    static func run(
+        configure: (inout ServerConfiguration) -> Void = { _ in },
+        engine change: (inout EngineConfiguration) -> Void = { _ in },
+        _ body: @Sendable @escaping (TestServer) async throws -> Void,
+    ) async throws {
+        let model = try model.get()
+        let engine = try model.makeEngine(change)
+        var configuration = ServerConfiguration(port: 0, modelName: "fixture")
+        configuration.drainSeconds = 10
+        configure(&configuration)
+        var logger = Logger(label: "test")
+        logger.logLevel = .critical
+        let (ports, ready) = AsyncStream.makeStream(of: Int.self)
+        let server = Server(
+            configuration: configuration, engine: engine, prompts: model.prompts, logger: logger,
+            onReady: { port in
+                ready.yield(port)
+                ready.finish()
+            })
+        let services = server.makeServices()
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await services.run() }
+            guard let port = await ports.first(where: { (_: Int) in true }) else { throw ServerError.failed }
+            do {
+                try await body(TestServer(port: port, engine: engine, services: services))
+            } catch {
+                Issue.record(error)
+            }
+            await services.triggerGracefulShutdown()
+            try await group.waitForAll()
+        }
+    }
+
+    /// Begins the shutdown that the end of the test would begin.
+    func beginShutdown() async { await services.triggerGracefulShutdown() }
+
+    /// The reply to a request; `head` may add fields.
+    func send(
+        _ method: String, _ path: String, _ body: String? = nil, fields: [String] = ["Content-Type: application/json"],
+    ) async throws -> TestReply {
+        let connection = try await TestConnection(port: port)
+        var text = "\(method) \(path) HTTP/1.1\r\nHost: test\r\nConnection: close\r\n"
+        if let body { text += (fields + ["Content-Length: \(body.utf8.count)"]).map { "\($0)\r\n" }.joined() }
+        try await connection.send(text + "\r\n" + (body ?? ""))
+        return try await connection.reply()
+    }
+
+    /// The reply to a POST of JSON.
+    func post(_ path: String, _ body: String) async throws -> TestReply { try await send("POST", path, body) }
+
+    /// Waits until the engine has nothing to do and keeps nothing; fails after `seconds`.
+    func settle(seconds: Double = 5) async throws {
+        let start = ContinuousClock.now
+        while true {
+            let now = engine.statistics()
+            if now.runningRequests == 0, now.waitingRequests == 0, now.referencedImages == 0 { return }
+            guard ContinuousClock.now - start < .seconds(seconds) else { break }
+            try await Task.sleep(for: .milliseconds(10))
+        }
+        Issue.record("the engine still has requests")
+    }
+}
+
+/// A prompt that is answered for a while.
+let longRequest = #"{"inputs":"Hello","parameters":{"max_new_tokens":900,"ignore_eos":true}}"#
+/// A prompt that is answered at once.
+let shortRequest = #"{"inputs":"Hello","parameters":{"max_new_tokens":2,"ignore_eos":true}}"#

@@ -1,0 +1,73 @@
+package import CPUBackend
+import Checkpoints
+package import Engine
+import Foundation
+import Images
+import Jinja
+package import Models
+package import Prompts
+package import Scheduling
+package import Tensors
+import Tokenizers
+
+/// A checkpoint of the fixtures with its prompt rules, ready for an engine.
+package struct TestModel: Sendable {
+    package let model: any VisionLanguageModel
+    package let device: CPUDevice
+    package let prompts: PromptBuilder
+    package let elementType: ElementType
+
+    /// Loads the folder `name` of the fixtures on two threads.
+    package init(_ name: String, elementType: ElementType = .f32) throws {
+        let folder = Fixtures.folder(name)
+        let description = try ModelFamilies.describe(folder)
+        device = CPUDevice(threadCount: 2, exact: elementType == .f32)
+        model = try ModelFamilies.load(
+            folder: folder, description: description, device: device, elementType: elementType)
+        self.elementType = elementType
+        let rules = description.vision.map { vision in
+            ImageRules(
+                tiling: vision.tiling, tokensPerTile: vision.tokensPerTile, start: vision.markers.start,
+                context: vision.markers.context, end: vision.markers.end, modelIdentity: name)
+        }
+        let tokenizer = try Tokenizer(json: Fixtures.bytes("models/\(name)/tokenizer.json"))
+        let template = try ChatTemplate(source: Self.template(name), specials: [], rules: rules)
+        prompts = try PromptBuilder(
+            tokenizer: tokenizer, template: template, rules: rules, vocabularyCount: description.text.vocabularyCount)
+    }
+
+    /// An engine for it; `change` adjusts its configuration.
+    package func makeEngine(_ change: (inout EngineConfiguration) -> Void = { _ in }) throws -> Engine {
+        var configuration = EngineConfiguration(elementType: elementType)
+        configuration.cachedTokens = 16_384
+        configuration.imageCacheBytes = 64 << 20
+        change(&configuration)
+        return try Engine(
+            model: model, device: device, configuration: configuration,
+            vocabularyCount: prompts.tokenizer.vocabularyCount)
+    }
+
+    /// The planned pictures of a golden case.
+    package func images(of golden: GoldenCase) throws -> [PlannedImage] {
+        try golden.images.map { image in
+            try prompts.plan(
+                Fixtures.bytes("images/\(image.file)"), maxTiles: golden.tiling.maxTiles, limits: ImageLimits())
+        }
+    }
+
+    /// The prompt of a golden case, from its conversation.
+    package func prompt(of golden: GoldenCase) throws -> PreparedPrompt {
+        let messages = golden.messages.map { message in
+            Message(role: message.role, parts: message.parts.map { $0.text.map { .text($0) } ?? .image })
+        }
+        return try prompts.prompt(conversation: Conversation(messages: messages), images: images(of: golden))
+    }
+
+    private static func template(_ name: String) -> String {
+        let file = Fixtures.url("models/\(name)/chat_template.jinja")
+        if let text = try? String(contentsOf: file, encoding: .utf8) { return text }
+        let config = try? ConfigSection.parse(
+            Fixtures.bytes("models/\(name)/tokenizer_config.json"), file: "tokenizer_config.json")
+        return config?.value("chat_template")?.string ?? ""
+    }
+}
