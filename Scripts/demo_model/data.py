@@ -22,7 +22,7 @@ import time
 import numpy as np
 
 import smollm2
-from render import TILE, Assets, Renderer, tiles_of
+from render import TILE, Assets, Renderer, labels_of, tiles_of
 
 TILE_TOKENS = 64
 SHORT, LONG = 176, 336
@@ -88,11 +88,12 @@ class Pool:
         self.pixels = shared(np.uint8, slots, self.tiles, TILE, TILE, 3)
         self.ids = shared(np.int32, slots, self.length)
         self.mask = shared(np.uint8, slots, self.length)
+        self.labels = shared(np.int16, slots, self.tiles, 16, 16)
         self.uses = shared(np.int16, slots)
         self.uses[:] = -1  # not drawn yet
 
 
-def draw_forever(pools, shares, folder, tokenizer, worker, workers, seed):
+def draw_forever(pools, shares, folder, tokenizer, worker, workers, seed, progress):
     os.nice(5)
     renderer = Renderer(Assets(folder, "train"), seed)
     encoder = Encoder(tokenizer)
@@ -103,6 +104,7 @@ def draw_forever(pools, shares, folder, tokenizer, worker, workers, seed):
     while True:
         group = rng.choices(names, shares)[0]
         pool = pools[group]
+        renderer.progress = float(progress[0])
         for step in range(len(mine[group])):
             slot = mine[group][(cursor[group] + step) % len(mine[group])]
             if pool.uses[slot] != 0:
@@ -117,25 +119,28 @@ def draw_forever(pools, shares, folder, tokenizer, worker, workers, seed):
             tiles = [tiles_of(image) for image in sample.images]
             row = encoder.sample(sample.turns, [len(t) for t in tiles], rng.choice(SYSTEMS), pool.length)
             pixels = np.concatenate(tiles)
+            labels = np.concatenate([labels_of(image, 16) for image in sample.images])
             if row is None or len(pixels) != pool.tiles:
                 continue
         except (ValueError, OSError, IndexError, RecursionError, ZeroDivisionError, OverflowError):
             continue
         pool.uses[slot] = -1
-        pool.pixels[slot], pool.ids[slot], pool.mask[slot] = pixels, row[0], row[1]
+        pool.pixels[slot], pool.labels[slot], pool.ids[slot], pool.mask[slot] = pixels, labels, row[0], row[1]
         pool.uses[slot] = 0
 
 
 class Feeder:
     """Starts the workers (before CUDA is touched) and hands out batches as NumPy arrays."""
 
-    def __init__(self, batch, folder, tokenizer, workers, seed, depth=40):
+    def __init__(self, batch, folder, tokenizer, workers, seed, depth=24):
         self.batch = batch
+        self.progress = np.frombuffer(mmap.mmap(-1, 8), np.float64)  # the workers read it
         self.pools = {g: Pool(g, max(workers, count * depth)) for g, count in batch.items()}
         shares = [count * (2.0 if g != "single" else 1) for g, count in batch.items()]
         context = multiprocessing.get_context("fork")
         self.workers = [context.Process(target=draw_forever, daemon=True, args=(
-            self.pools, shares, folder, tokenizer, i, workers, seed * 1000 + i)) for i in range(workers)]
+            self.pools, shares, folder, tokenizer, i, workers, seed * 1000 + i,
+            self.progress)) for i in range(workers)]
         for worker in self.workers:
             worker.start()
         self.rng = np.random.default_rng(seed)
@@ -147,8 +152,12 @@ class Feeder:
         while time.time() < end and any((p.uses >= 0).sum() < 3 * self.batch[g] for g, p in self.pools.items()):
             time.sleep(0.2)
 
+    def stop(self):
+        for worker in self.workers:
+            worker.terminate()
+
     def take(self):
-        """{group: (pixels, ids, mask)}, the least used slots first."""
+        """{group: (pixels, ids, mask, labels)}, the least used slots first."""
         result = {}
         for group, pool in self.pools.items():
             uses = pool.uses.astype(np.float32) + self.rng.random(pool.slots, np.float32) * 0.9
@@ -156,7 +165,8 @@ class Feeder:
             slots = np.argpartition(uses, self.batch[group])[:self.batch[group]]
             self.reused += int((uses[slots] >= 1).sum())
             self.taken += len(slots)
-            result[group] = (pool.pixels[slots], pool.ids[slots].astype(np.int64), pool.mask[slots])
+            result[group] = (pool.pixels[slots], pool.ids[slots].astype(np.int64), pool.mask[slots],
+                             pool.labels[slots])
             pool.uses[slots] += 1
         return result
 

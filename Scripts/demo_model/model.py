@@ -70,10 +70,52 @@ class Projector(nn.Module):
         self.linear1 = nn.Linear(4 * WIDTH, smollm2.HIDDEN)
         self.linear2 = nn.Linear(smollm2.HIDDEN, smollm2.HIDDEN)
 
-    def forward(self, x):
+    @staticmethod
+    def shuffled(x):
+        """Four neighbouring patches as one token."""
         tiles = len(x)
-        x = x.view(tiles, GRID // 2, 2, GRID // 2, 2, WIDTH).permute(0, 1, 3, 2, 4, 5).reshape(tiles, TILE_TOKENS, 4 * WIDTH)
-        return self.linear2(F.gelu(self.linear1(self.norm(x))))
+        x = x.view(tiles, GRID // 2, 2, GRID // 2, 2, WIDTH).permute(0, 1, 3, 2, 4, 5)
+        return x.reshape(tiles, TILE_TOKENS, 4 * WIDTH)
+
+    def level(self, x):
+        """Sets the norm so that every channel of these features has mean 0 and variance 1."""
+        x = F.layer_norm(self.shuffled(x).float(), (4 * WIDTH,)).flatten(0, 1)
+        deviation = x.std(0).clamp_min(1e-2)
+        self.norm.weight.data.copy_(1 / deviation)
+        self.norm.bias.data.copy_(-x.mean(0) / deviation)
+
+    def forward(self, x):
+        return self.linear2(F.gelu(self.linear1(self.norm(self.shuffled(x)))))
+
+
+class Sorter(nn.Module):
+    """Training only: classifies what is drawn at each patch and at each image token.
+
+    Patches go through a linear layer. Image tokens are compared with the language model's own embedding of the class's
+    name, so that the token over a cat comes to resemble the word "cat".
+    """
+
+    def __init__(self, classes, encoder, table):
+        super().__init__()
+        self.linear = nn.Linear(WIDTH, len(classes))
+        spoken = [encoder.ids(" " + name if len(name) > 1 else name or "\n") for name in classes]
+        table = table.float()
+        names = torch.stack([table[torch.tensor(ids)].mean(0) for ids in spoken]) - table.mean(0)
+        self.register_buffer("names", F.normalize(names, dim=-1), persistent=False)
+        self.scale = nn.Parameter(torch.tensor(2.5))
+
+    def forward(self, seen, features, labels):
+        """The two mean losses for labels (tiles, 16, 16)."""
+        logits = self.linear(seen).float().flatten(0, 1)
+        wanted = labels.flatten()
+        weight = torch.where(wanted > 0, 1.0, 0.1)
+        patches = (F.cross_entropy(logits, wanted, reduction="none") * weight).sum() / weight.sum()
+        corners = torch.stack([labels[:, a::2, b::2] for a in (0, 1) for b in (0, 1)], -1).flatten(0, 2)
+        logits = (self.scale.exp() * F.normalize(features.float(), dim=-1) @ self.names.T).flatten(0, 1)
+        spread = torch.log_softmax(logits, -1)
+        there = (corners > 0).float()
+        tokens = -(spread.gather(1, corners) * there).sum() / there.sum().clamp_min(1)
+        return patches, tokens
 
 
 def rotated(x, cos, sin):

@@ -103,6 +103,23 @@ def tiles_of(picture):
     return np.stack(tiles)
 
 
+def labels_of(picture, cells):
+    """What is drawn where, as class numbers (tiles, cells, cells) for the tiles that tiles_of makes; 0 is nothing."""
+    columns, rows = canvas_grid(*picture.size)
+    whole = np.asarray(picture.labels.resize((cells * columns, cells * rows), Image.Resampling.NEAREST))
+    tiles = [whole[r * cells:(r + 1) * cells, c * cells:(c + 1) * cells] for r in range(rows) for c in range(columns)]
+    if len(tiles) > 1:
+        tiles.append(np.asarray(picture.labels.resize((cells, cells), Image.Resampling.NEAREST)))
+    return np.stack(tiles).astype(np.int16)
+
+
+def class_names(drawings):
+    """The names of everything that a labelled place of a picture can show; number 0 is nothing."""
+    letters = [chr(code) for code in range(33, 127)]
+    shapes = [f"{colour} {shape}" for shape in [*SHAPES, "house", "car"] for colour in COLOURS]
+    return ["", *letters, *shapes, "green tree", "yellow sun", "moon", *sorted(drawings - {"moon"} - set(letters))]
+
+
 class Assets:
     """The drawings, fonts and words of one split ("train" or "test")."""
 
@@ -129,7 +146,11 @@ class Assets:
         self.simple = [e for e in self.things if len(e["name"].split()) <= 2 and not is_plural(e["name"])
                        and e["kind"] not in ("face", None, "part of the body") and not e["name"].endswith("ing")
                        and (e["kind"] != "person" or " " not in e["name"])]
-        self.kinds = sorted({e["kind"] for e in self.entries if e["kind"]})
+        self.words_by_length = {}
+        for word in self.words:
+            self.words_by_length.setdefault(len(word), []).append(word)
+        self.classes = class_names({e["name"] for e in self.entries})
+        self.class_of = {name: index for index, name in enumerate(self.classes)}
 
     def drawing(self, entry):
         if entry["file"] not in self.cache:
@@ -142,6 +163,14 @@ class Renderer:
         self.assets = assets
         self.rng = random.Random(seed)
         self.noise = np.random.default_rng(seed)
+        self.progress = 1.0  # the share of training that has passed: texts are short at first
+        self.labels = None  # class numbers, painted along with the picture being drawn
+
+    def mark(self, name, box):
+        """Notes in the label picture that the box shows the named thing."""
+        number = self.assets.class_of.get(name)
+        if number:
+            ImageDraw.Draw(self.labels).rectangle(box, fill=number)
 
     # Colours and backgrounds
 
@@ -153,6 +182,7 @@ class Renderer:
         """(picture, colour name or None)"""
         rng = self.rng
         style = rng.random()
+        self.labels = Image.new("I", size)
         if name is None and style < 0.35:
             name = "white"
         if name is None and (plain or style < 0.72):
@@ -189,6 +219,7 @@ class Renderer:
             data = io.BytesIO()
             picture.save(data, "JPEG", quality=rng.randint(40, 92))
             picture = Image.open(data).convert("RGB")
+        picture.labels = self.labels
         return picture
 
     def size(self, ratio=None):
@@ -299,7 +330,8 @@ class Renderer:
             shades = {}
             result = []
             picture = backdrop.copy()
-            draw = ImageDraw.Draw(picture)
+            self.labels = Image.new("I", size)
+            draw, marks = ImageDraw.Draw(picture), ImageDraw.Draw(self.labels)
             bad = False
             i = 0
             for noun, colour, count in things:
@@ -314,6 +346,7 @@ class Renderer:
                         if noun == "arrow":
                             angle = rng.uniform(0, 6.28)
                         self.draw_shape(draw, noun, x, y, r, shades[colour], angle)
+                        self.draw_shape(marks, noun, x, y, r, self.assets.class_of[f"{colour} {noun}"], angle)
                     else:
                         self.paste(picture, noun, x, y, r)
                     result.append({"noun": noun if colour else noun["name"], "colour": colour, "entry": noun,
@@ -333,6 +366,18 @@ class Renderer:
         if turn and rng.random() < 0.35:
             drawing = drawing.rotate(rng.uniform(-20, 20), Image.Resampling.BILINEAR, expand=True)
         picture.paste(drawing, (round(x - drawing.width / 2), round(y - drawing.height / 2)), drawing)
+        half = [drawing.width * 0.45, drawing.height * 0.45]
+        self.mark(entry["name"], (x - half[0], y - half[1], x + half[0], y + half[1]))
+
+    def place(self, picture, stamp, x, y, angle=0):
+        """Pastes a stamp of text with its upper left corner at (x, y), turned about its middle."""
+        turned = stamp.rotate(angle, Image.Resampling.BICUBIC, expand=True) if angle else stamp
+        picture.paste(turned, (round(x), round(y)), turned)
+        cx, cy, c, s = x + turned.width / 2, y + turned.height / 2, math.cos(math.radians(angle)), math.sin(math.radians(angle))
+        for left, right, letter in stamp.spans:
+            away = (left + right) / 2 - stamp.width / 2
+            px, py, w, h = cx + away * c, cy - away * s, (right - left) / 2, stamp.height / 2
+            self.mark(letter, (px - w, py - h, px + w, py + h))
 
     # Questions about scenes
 
@@ -577,16 +622,15 @@ class Renderer:
 
     def word(self, longest=10):
         rng, style = self.rng, self.rng.random()
-        if style < 0.80:
-            while True:
-                text = rng.choice(self.assets.words)
-                if len(text) <= longest:
-                    break
+        longest = min(longest, 2 if self.progress < 0.04 else 4 if self.progress < 0.1 else longest)
+        if style < (0.80 if longest > 2 else 0.3):
+            length = min(longest, rng.choice([2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 10]))
+            text = rng.choice(self.assets.words_by_length[length])
             case = rng.random()
             return text.lower() if case < 0.4 else text.capitalize() if case < 0.65 else text.upper() if case < 0.9 else text
         if style < 0.90:
             letters = rng.choice(["abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ"])
-            return "".join(rng.choice(letters) for _ in range(rng.randint(2, min(longest, 7))))
+            return "".join(rng.choice(letters) for _ in range(rng.randint(1, min(longest, 7))))
         return rng.choice([lambda: str(rng.randint(0, 99)), lambda: str(rng.randint(100, 99999)),
                            lambda: f"{rng.randint(0, 23)}:{rng.randint(0, 59):02d}", lambda: f"${rng.randint(1, 99)}",
                            lambda: f"{rng.randint(1, 99)}%", lambda: str(rng.randint(1900, 2030)),
@@ -601,6 +645,8 @@ class Renderer:
     def line(self):
         """A short line of text."""
         rng, style = self.rng, self.rng.random()
+        if self.progress < 0.1:
+            return " ".join(self.word(5) for _ in range(rng.randint(1, 2)))
         if style < 0.6:
             text = rng.choice(self.assets.sentences)
             if len(text) > 40:
@@ -627,6 +673,8 @@ class Renderer:
         mask = mask.crop(ink)
         picture = Image.new("RGBA", mask.size, (*colour, 255))
         picture.putalpha(mask)
+        ends = [face.getlength(text[:i]) + pad - box[0] - ink[0] for i in range(len(text) + 1)]
+        picture.spans = [(a, b, letter) for a, b, letter in zip(ends, ends[1:], text) if b > a]
         return picture
 
     def sign(self, lines, size=None, font=None, fill=None):
@@ -657,10 +705,9 @@ class Renderer:
         left = rng.random() < 0.3
         x0 = rng.uniform(0.03, 0.97 - max(s.width for s in stamps) / size[0]) if max(s.width for s in stamps) < 0.9 * size[0] else 0.03
         for stamp in stamps:
-            turned = stamp.rotate(rng.uniform(-8, 8), Image.Resampling.BICUBIC, expand=True) \
-                if len(stamps) == 1 and rng.random() < 0.25 and stamp.width < 0.85 * size[0] else stamp
+            angle = rng.uniform(-8, 8) if len(stamps) == 1 and rng.random() < 0.25 and stamp.width < 0.85 * size[0] else 0
             x = x0 * size[0] if left or len(stamps) == 1 else (size[0] - stamp.width) / 2
-            picture.paste(turned, (round(x), round(y)), turned)
+            self.place(picture, stamp, x, y, angle)
             y += stamp.height + gap
         return self.finished(picture), ground, lines
 
@@ -687,6 +734,7 @@ class Renderer:
         size = self.size()
         dark = rng.random() < 0.2
         picture = Image.new("RGB", size, (30, 30, 40) if dark else (255, 255, 255))
+        self.labels = Image.new("I", size)
         draw = ImageDraw.Draw(picture)
         pen = (230, 230, 230) if dark else (30, 30, 30)
         count = rng.randint(2, 5)
@@ -706,7 +754,7 @@ class Renderer:
             for text, place in ((label, bottom + 4), (str(value), y - size[1] * 0.075)):
                 stamp = self.stamp(text, font, size[1] * 0.075, pen)
                 if stamp:
-                    picture.paste(stamp, (round(x + step * 0.35 - stamp.width / 2), round(place)), stamp)
+                    self.place(picture, stamp, x + step * 0.35 - stamp.width / 2, place)
         best, least = labels[values.index(max(values))], labels[values.index(min(values))]
         i = rng.randrange(count)
         turns = [
@@ -726,6 +774,7 @@ class Renderer:
         night = rng.random() < 0.15
         sky = (25, 30, 70) if night else (rng.randint(120, 190), rng.randint(185, 220), rng.randint(235, 255))
         picture = Image.new("RGB", size, sky)
+        self.labels = Image.new("I", size)
         draw = ImageDraw.Draw(picture)
         horizon = height * rng.uniform(0.6, 0.75)
         if rng.random() < 0.5 and not night:
@@ -754,6 +803,7 @@ class Renderer:
                     draw.rectangle((x + side * s * .32 - s * .09, base - s * .66, x + side * s * .32 + s * .09, base - s * .48),
                                    fill=(235, 240, 250), outline=(60, 40, 30))
                 things.append((f"{colour} house", "house", colour))
+                self.mark(f"{colour} house", (x - s / 2, base - s, x + s / 2, base))
             elif kind == "tree":
                 draw.rectangle((x - s * .08, base - s * .6, x + s * .08, base), fill=(105, 70, 40))
                 green = (rng.randint(25, 60), rng.randint(115, 150), rng.randint(40, 70))
@@ -764,6 +814,7 @@ class Renderer:
                     for dy, r in ((-.4, .48), (-.75, .4), (-1.05, .3)):
                         draw.polygon([(x - r * s, base + dy * s), (x, base + (dy - .5) * s), (x + r * s, base + dy * s)], fill=green)
                 things.append(("green tree", "tree", "green"))
+                self.mark("green tree", (x - s * .4, base - s * 1.2, x + s * .4, base - s * .2))
             elif kind == "car":
                 body = self.shade(colour)
                 base = min(height - s * 0.1, base + (height - horizon) * 0.3)
@@ -775,6 +826,7 @@ class Renderer:
                     draw.ellipse((cx2 - s * .14, base - s * .26, cx2 + s * .14, base + s * .02), fill=(25, 25, 28))
                     draw.ellipse((cx2 - s * .05, base - s * .17, cx2 + s * .05, base - s * .07), fill=(200, 200, 205))
                 things.append((f"{colour} car", "car", colour))
+                self.mark(f"{colour} car", (x - s * .6, base - s * .6, x + s * .6, base))
             else:
                 entry = rng.choice(self.assets.simple)
                 self.paste(picture, entry, x, base - s * .35, s * .55)
@@ -790,6 +842,7 @@ class Renderer:
             else:
                 draw.ellipse((x - r, y - r, x + r, y + r), fill=(rng.randint(245, 255), rng.randint(205, 225), rng.randint(30, 80)))
                 sky_name = "a yellow sun"
+            self.mark("moon" if night else "yellow sun", (x - r, y - r, x + r, y + r))
         text = None
         if rng.random() < 0.55:
             text = self.word(8)
@@ -803,7 +856,7 @@ class Renderer:
                     if spots[0] == 0.5 and stamp.width > 0.35 * width:
                         text = None
                 if text:
-                    picture.paste(stamp, (round(x), round(height * rng.uniform(0.06, 0.2))), stamp)
+                    self.place(picture, stamp, x, height * rng.uniform(0.06, 0.2))
             else:
                 text = None
         parts = [noun_phrase(name) for name, *_ in things] + ([sky_name] if sky_name else [])
@@ -851,7 +904,7 @@ class Renderer:
         stamp = self.stamp(text, font, size[1] * rng.uniform(0.1, 0.17), self.ink(picture))
         if not stamp or stamp.width > size[0] * 0.95:
             return self.naming()
-        picture.paste(stamp, (round((size[0] - stamp.width) / 2), round(size[1] * 0.79)), stamp)
+        self.place(picture, stamp, (size[0] - stamp.width) / 2, size[1] * 0.79)
         turns = [(rng.choice(["What does it say?", "What word is in the picture?", "What does the text say?"]), f'It says "{text}".'),
                  (rng.choice(["What is in the picture?", "What is shown above the text?", "What is the drawing?"]),
                   this_is(entry["name"])),

@@ -19,6 +19,7 @@ import numpy as np
 
 import data
 import smollm2
+from render import Assets
 
 
 def parsed():
@@ -28,13 +29,15 @@ def parsed():
     arguments.add_argument("--seconds", type=float, default=1200, help="training time, compilation excluded")
     arguments.add_argument("--save", type=float, default=240)
     arguments.add_argument("--workers", type=int, default=14, help="drawing processes for each GPU")
-    arguments.add_argument("--single", type=int, default=192)
-    arguments.add_argument("--pair", type=int, default=36)
-    arguments.add_argument("--three", type=int, default=20)
-    arguments.add_argument("--four", type=int, default=20)
-    arguments.add_argument("--text", type=int, default=24)
-    arguments.add_argument("--tower-rate", type=float, default=3e-4)
-    arguments.add_argument("--delta-rate", type=float, default=1e-3)
+    arguments.add_argument("--single", type=int, default=80)
+    arguments.add_argument("--pair", type=int, default=14)
+    arguments.add_argument("--three", type=int, default=8)
+    arguments.add_argument("--four", type=int, default=8)
+    arguments.add_argument("--patches", type=float, default=0.5, help="weight of the patches' classification")
+    arguments.add_argument("--tokens", type=float, default=0.2, help="weight of the image tokens' classification")
+    arguments.add_argument("--text", type=int, default=8)
+    arguments.add_argument("--tower-rate", type=float, default=2.5e-4)
+    arguments.add_argument("--delta-rate", type=float, default=8e-4)
     arguments.add_argument("--projector-rate", type=float, default=1e-3)
     arguments.add_argument("--muon", type=float, default=0, help="use Muon with this rate for the tower's matrices")
     arguments.add_argument("--start", choices=["dinov2", "random"], default="dinov2")
@@ -95,6 +98,7 @@ def factor_at(share, decay):
 
 def main():
     options = parsed()
+    begun = time.time()
     rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     batch = {"single": options.single, "pair": options.pair, "three": options.three, "four": options.four}
     feeder = data.Feeder(batch, options.work, str(options.work / "tokenizer.json"), options.workers,
@@ -119,6 +123,8 @@ def main():
     if options.resume:
         net.load_state_dict(torch.load(options.resume, map_location="cpu"), strict=False)
     net.to(device)
+    classes = Assets(options.work, "train").classes
+    sorter = demo.Sorter(classes, data.Encoder(str(options.work / "tokenizer.json")), net.llm.table).to(device)
     text = np.load(options.work / "text.npz")["ids"] if (options.work / "text.npz").exists() else None
     if text is None:
         options.text = 0
@@ -132,11 +138,12 @@ def main():
         {"params": list(net.projector.parameters()), "lr": options.projector_rate, "weight_decay": 0.0},
         {"params": [p for n, p in net.llm.named_parameters() if n != "added"], "lr": options.delta_rate, "weight_decay": 0.0},
         {"params": [net.llm.added], "lr": 1e-4, "weight_decay": 0.0},
+        {"params": list(sorter.parameters()), "lr": 1e-3, "weight_decay": 0.0},
     ]
     adam = torch.optim.AdamW(groups, betas=(0.9, 0.97), eps=1e-8, fused=True)
     for group in adam.param_groups:
         group["base"] = group["lr"]
-    parameters = [p for p in net.parameters() if p.requires_grad]
+    parameters = [*net.parameters(), *sorter.parameters()]
     if rank == 0:
         print("trained parameters:", sum(p.numel() for p in parameters), flush=True)
 
@@ -166,6 +173,7 @@ def main():
         teacher = F.log_softmax(F.linear(reference, table).float(), -1)
         return (teacher.exp() * (teacher - student)).sum(-1)
 
+    sorting = torch.compile(sorter, dynamic=False)
     caps = {"short": 24 * options.single, "long": 48 * (options.pair + options.three + options.four),
             "text": 100 * options.text}
     random = np.random.default_rng(options.seed + rank)
@@ -201,16 +209,19 @@ def main():
                 mask = (rows >> 31).astype(np.uint8)
                 spoken = packed_targets(ids, mask, caps["text"])
                 short_ids = np.concatenate([short_ids, ids])
-            yield [on_device(a) for a in (pixels, short_ids, long_ids, *short, *long)], \
+            labels = np.concatenate([found[g][3].reshape(-1, 16, 16) for g in ("single", "pair", "three", "four")])
+            yield [on_device(a) for a in (pixels, labels.astype(np.int64), short_ids, long_ids, *short, *long)], \
                 [on_device(a) for a in spoken] if spoken else None
     stream = batches()
     feeder.fill()
     plain = net.llm.matrices(adapted=False)
 
     def step():
-        (pixels, short_ids, long_ids, *targets), spoken = next(stream)
+        (pixels, labels_here, short_ids, long_ids, *targets), spoken = next(stream)
         with torch.autocast("cuda", torch.bfloat16):
-            features = net.image_features(prepared(pixels))
+            seen = net.tower(prepared(pixels))
+            features = net.projector(seen)
+            sorted_patches, sorted_tokens = sorting(seen, features, labels_here)
         matrices = net.llm.matrices()
         count = options.single
         x = net.llm.embed(short_ids)
@@ -226,7 +237,8 @@ def main():
         loss_long = losses(flat_long[positions], net.llm.table, labels)
         loss_long = (loss_long * weight).sum() / weight.sum()
         result.append(loss_long.detach())
-        total = total + 0.6 * loss_long
+        total = total + 0.6 * loss_long + options.patches * sorted_patches + options.tokens * sorted_tokens
+        result += [sorted_patches.detach(), sorted_tokens.detach()]
         if spoken:
             with torch.no_grad():
                 reference = net.llm(x[count:], plain).reshape(-1, smollm2.HIDDEN)
@@ -255,7 +267,14 @@ def main():
             torch.save(state, part)
             part.replace(options.work / "checkpoint.pt")
 
-    begun = time.time()
+    (pixels, *_), _ = next(stream)
+    with torch.no_grad():  # level the channels that the projector sees
+        seen = torch.cat([net.tower(prepared(chunk).float()) for chunk in pixels.split(64)])
+        if not options.resume:
+            net.projector.level(seen)
+    if world > 1:
+        for p in parameters:
+            dist.broadcast(p.data, 0)
     for _ in range(3):  # compile
         step()
         for p in parameters:
@@ -274,6 +293,7 @@ def main():
             if world > 1:
                 dist.broadcast(clock, 0)
             share = clock.item()
+            feeder.progress[0] = share
         factor = factor_at(share, options.decay)
         for group in adam.param_groups:
             group["lr"] = group["base"] * factor
@@ -301,6 +321,7 @@ def main():
     if rank == 0:
         (options.output / "summary.json").write_text(json.dumps({"steps": steps, "seconds": time.time() - start}))
         print("done", steps, flush=True)
+    feeder.stop()
     os._exit(0)
 
 

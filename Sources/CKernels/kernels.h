@@ -30,7 +30,7 @@ struct vireo_attention {
     enum vireo_type type;   // what is rounded to
     // Key j lies at keys + page * page_stride + place * row_stride bytes, where without pages the place is j.
     const char *keys, *values;
-    enum vireo_type stored;
+    enum vireo_type stored;  // f32, or as `type`
     const int32_t *pages;
     size_t page_size, page_stride, row_stride;
 };

@@ -58,6 +58,7 @@ final class StepLoop: @unchecked Sendable {
         self.scheduler = scheduler
         self.rank = rank
         self.imagePageBytes = imagePageBytes
+        publish()
     }
 
     /// Starts the loop's thread and `decoders` threads that make tiles; false when the system gives none.
@@ -111,7 +112,6 @@ final class StepLoop: @unchecked Sendable {
 
     private func run() {
         var mustWait = false
-        publish()
         while true {
             for command in commands.takeAll(waiting: mustWait) {
                 if case .stop = command {

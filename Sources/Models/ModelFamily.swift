@@ -36,14 +36,15 @@ package enum ModelFamilies {
         let config = files.config
         let architectures = config.value("architectures")?.array?.compactMap(\.string) ?? []
         let type = config.value("model_type")?.string
+        // A checkpoint may leave out one of the two, but what it names must be known.
         let family = all.first { family in
-            architectures.isEmpty
-                ? family.modelTypes.contains(type ?? "")
-                : architectures.contains(where: family.architectures.contains)
+            (architectures.isEmpty || architectures.contains(where: family.architectures.contains))
+                && (type.map(family.modelTypes.contains) ?? !architectures.isEmpty)
         }
         guard let family else {
             throw .unknownArchitecture(
-                found: architectures.first ?? type ?? "(none named)", supported: all.flatMap(\.architectures))
+                found: (architectures + [type].compactMap(\.self)).joined(separator: ", "),
+                supported: all.flatMap(\.architectures))
         }
         return try ModelError.wrapping { () throws(CheckpointError) in try family.describe(files) }
     }

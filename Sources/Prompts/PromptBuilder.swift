@@ -52,14 +52,14 @@ package struct PromptBuilder: Sendable {
 
     /// A prompt as text, with `<image>` or `<img></img>` where pictures go.
     ///
-    /// As in LightLLM, the first `<image>`s, as many as there are pictures, become `<img></img>`.
+    /// Without pictures `<image>` is plain text.
     package func prompt(
         text: String, images: [PlannedImage], addSpecialTokens: Bool,
     ) throws(PromptError) -> PreparedPrompt {
         guard let rules, !images.isEmpty else {
             return try expand(tokenizer.encode(text, addSpecialTokens: addSpecialTokens), images: images)
         }
-        let tagged = text.replacing("<image>", with: rules.start + rules.end, atMost: images.count)
+        let tagged = text.replacing("<image>", with: rules.start + rules.end)
         return try expand(tokenizer.encode(tagged, addSpecialTokens: addSpecialTokens), images: images)
     }
 
@@ -91,7 +91,7 @@ package struct PromptBuilder: Sendable {
             guard mark.1 == images.count else {
                 throw .imageCountMismatch(tagCount: mark.1, imageCount: images.count, tag: mark.0)
             }
-            text = text.replacing(mark.0, with: pair, atMost: images.count)
+            text = text.replacing(mark.0, with: pair)
         }
         return try expand(tokenizer.encode(text), images: images)
     }

@@ -1,11 +1,10 @@
 /// Searching texts by their bytes: `String`'s own comparison joins characters that are canonically equal.
 extension String {
-    /// The text with the first `count` occurrences of `pattern` replaced.
-    func replacing(_ pattern: String, with replacement: String, atMost count: Int) -> String {
+    /// The text with every `pattern` replaced.
+    func replacing(_ pattern: String, with replacement: String) -> String {
         var result: [UInt8] = []
         var rest = Array(utf8)[...]
-        for _ in 0..<count {
-            guard let range = rest.firstRange(of: pattern.utf8) else { break }
+        while let range = rest.firstRange(of: pattern.utf8) {
             result += rest[..<range.lowerBound]
             result += replacement.utf8
             rest = rest[range.upperBound...]

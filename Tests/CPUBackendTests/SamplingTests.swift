@@ -80,15 +80,19 @@ import Testing
         var numbers = Numbers(51)
         var logits = numbers.floats(3001, size: 6)
         for id in stride(from: 0, to: 3000, by: 5) { logits[id + 1] = logits[id] }
-        let row = SamplingRow(
-            temperature: 1.7, topK: 500, uniform: 0.61, bannedIDs: [Int32(Self.order(logits)[0])],
-            vocabularyCount: 3001, topLogprobCount: 20)
-        let token = try sample(device, [logits], [row])[0]
         let order = Self.order(logits), probabilities = Self.softmax(logits)
-        #expect(token.rank == Int32((order.firstIndex(of: Int(token.id)) ?? -1) + 1) && token.rank > 1)
-        #expect(token.top.map(\.id) == order.prefix(20).map(Int32.init))
-        for candidate in token.top + [SampledToken.Candidate(id: token.id, logprob: token.logprob)] {
-            #expect(abs(exponential(Double(candidate.logprob)) / probabilities[Int(candidate.id)] - 1) < 1e-5)
+        let rows = (0..<40).map {
+            SamplingRow(
+                temperature: 1.7, topK: 500, uniform: (Double($0) + 0.5) / 40, bannedIDs: [Int32(order[0])],
+                vocabularyCount: 3001, topLogprobCount: $0 % 21)
+        }
+        for (row, token) in zip(rows, try sample(device, Array(repeating: logits, count: 40), rows)) {
+            #expect(token.rank == Int32((order.firstIndex(of: Int(token.id)) ?? -1) + 1) && token.rank > 1)
+            #expect(token.top.map(\.id) == order.prefix(row.topLogprobCount).map { Int32($0) })
+            for candidate in token.top + [SampledToken.Candidate(id: token.id, logprob: token.logprob)] {
+                let ratio = exponential(Double(candidate.logprob)) / probabilities[Int(candidate.id)]
+                #expect(abs(ratio - 1) < 1e-5)
+            }
         }
         let greedy = try sample(device, [logits], [SamplingRow(vocabularyCount: 3001)])[0]
         #expect(greedy.id == Int32(order[0]) && greedy.rank == 1 && greedy.top.isEmpty)

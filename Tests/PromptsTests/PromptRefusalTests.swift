@@ -35,6 +35,9 @@ struct PromptRefusalTests {
         #expect(
             refusal("<img></img>", images: 0) == .imageCountMismatch(tagCount: 1, imageCount: 0, tag: "<img></img>"))
         #expect(
+            refusal("<image> <image>", images: 1)
+                == .imageCountMismatch(tagCount: 2, imageCount: 1, tag: "<img></img>"))
+        #expect(
             refusal("<image>", images: 2) == .imageCountMismatch(tagCount: 1, imageCount: 2, tag: "<img></img>"))
         #expect(
             refusal(String(repeating: "<img></img>", count: 10_000), images: 1)

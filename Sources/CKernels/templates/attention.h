@@ -50,11 +50,13 @@ static void attend(const struct vireo_attention *a, void *scratch) {
     float *scores = sums + rows * width;                             // [BLOCK_ROWS, key_block]
     uint32_t *keys = (uint32_t *)(scores + BLOCK_ROWS * key_block);  // [key_block / 32, steps, 32]
     uint32_t *values = keys + key_block * steps;                     // [width / 32, key_block / per_step, 32]
-    uint32_t *staging = values + key_block / per_step * width;       // [33, steps]
-    float *most = (float *)(staging + (panel_columns + 1) * steps);  // [rows]
+    uint32_t *nothing = values + key_block / per_step * width;       // [width]
+    uint32_t *staging = nothing + width;                             // [32, steps]
+    float *most = (float *)(staging + panel_columns * steps);        // [rows]
     float *totals = most + rows;                                     // [rows]
     char *queries = (char *)(totals + rows);                         // blocks of [steps, rows of the block]
     memset(sums, 0, rows * width * sizeof(float));
+    memset(nothing, 0, width * sizeof(uint32_t));
     for (size_t row = 0; row < rows; row++) {
         most[row] = -INFINITY;
         totals[row] = 0;
@@ -68,11 +70,14 @@ static void attend(const struct vireo_attention *a, void *scratch) {
         }
     }
     size_t key_count = visible_keys(a, rows - 1);
+    size_t offsets[2 * key_block];
     for (size_t begin = 0; begin < key_count; begin += key_block) {
-        size_t count = smaller(key_block, key_count - begin);
+        // Of this block and the next.
+        size_t known = smaller(2 * key_block, key_count - begin), count = smaller(key_block, known);
+        locate(a, begin, known, offsets);
         size_t value_stride = vireo_panels(count) * panel_columns / per_step * step_bytes;
-        pack_keys(a, begin, count, staging, keys);
-        pack_values(a, begin, count, key_count, values);
+        pack_keys(a, offsets, count, staging, nothing, keys);
+        pack_values(a, offsets, count, known, nothing, values);
         for (size_t block = 0; block < blocks; block++) {
             size_t first = block * rows / blocks, last = (block + 1) * rows / blocks;
             size_t seen = visible_keys(a, last - 1);

@@ -27,9 +27,16 @@ INLINE void transpose(vuint *rows) {
     }
 }
 
-INLINE const char *stored_row(const struct vireo_attention *a, const char *base, size_t key) {
-    if (!a->pages) return base + key * a->row_stride;
-    return base + (size_t)a->pages[key / a->page_size] * a->page_stride + key % a->page_size * a->row_stride;
+// Where the rows of `count` keys from `first` on lie, in bytes from the beginning of keys or values.
+static void locate(const struct vireo_attention *a, size_t first, size_t count, size_t *offsets) {
+    size_t page = a->pages ? first / a->page_size : 0, place = a->pages ? first % a->page_size : first;
+    for (size_t i = 0; i < count; i++, place++) {
+        if (a->pages && place == a->page_size) {
+            place = 0;
+            page++;
+        }
+        offsets[i] = (a->pages ? (size_t)a->pages[page] * a->page_stride : 0) + place * a->row_stride;
+    }
 }
 
 // Asks for a row that will be needed soon: a row of another page is nothing the processor foresees.
@@ -38,21 +45,21 @@ INLINE void prefetch(const struct vireo_attention *a, const char *row) {
     for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(row + i);
 }
 
-// Keys [first, first + count) as panels [keys / 32][step][32]; `staging` has room for 33 rows of words.
+// The keys at `count` offsets as panels [keys / 32][step][32]; `staging` has room for 32 rows, and
+// `nothing` is one of zero. Their values come in meanwhile.
 static void pack_keys(
-    const struct vireo_attention *a, size_t first, size_t count, uint32_t *staging, uint32_t *packed) {
+    const struct vireo_attention *a, const size_t *offsets, size_t count, uint32_t *staging,
+    const uint32_t *nothing, uint32_t *packed) {
     size_t steps = vireo_steps(a->head_dim, a->type), per_word = a->type == vireo_type_f32 ? 1 : 2;
     bool direct = a->stored == a->type && a->head_dim % per_word == 0;
-    uint32_t *nothing = staging + panel_columns * steps;
-    memset(nothing, 0, steps * 4);
     for (size_t panel = 0; panel < count; panel += panel_columns, packed += steps * panel_columns) {
         const uint32_t *rows[panel_columns];
         for (size_t i = 0; i < panel_columns; i++) {
             rows[i] = nothing;
             if (panel + i >= count) continue;
-            const char *row = stored_row(a, a->keys, first + panel + i);
+            const char *row = a->keys + offsets[panel + i];
             rows[i] = (const uint32_t *)row;
-            prefetch(a, stored_row(a, a->values, first + panel + i));
+            prefetch(a, a->values + offsets[panel + i]);
             if (direct) continue;
             uint32_t *words = staging + i * steps;
             words[steps - 1] = 0;
@@ -77,41 +84,51 @@ static void pack_keys(
     }
 }
 
-// Part of a stored row as bf16 in upper halves.
-INLINE vuint upper_halves(const char *row, enum vireo_type stored, size_t d, size_t some) {
-    vfloat x = load_as_float(row + d * (stored == vireo_type_f32 ? 4 : 2), stored, some);
-    return stored == vireo_type_f32 ? round_to_bf16(x) : (vuint)x;
+// The step of values that two rows make (one, in f32) at columns d to d + some.
+INLINE vuint
+value_words(const char *const *rows, enum vireo_type type, enum vireo_type stored, size_t d, size_t some) {
+    size_t offset = d * (stored == vireo_type_f32 ? 4 : 2);
+    vfloat even = load_as_float(rows[0] + offset, stored, some);
+    if (type == vireo_type_f32) return (vuint)even;
+    vfloat odd = load_as_float(rows[1] + offset, stored, some);
+    if (stored == vireo_type_bf16) return (vuint)even >> 16 | (vuint)odd;
+    return round_to_bf16(even) >> 16 | round_to_bf16(odd);
 }
 
-// Values [first, first + count), filled up with zero to whole panels of 32 keys, as panels [head_dim /
-// 32][step][32].
-//
-// The rows from `first` + key_block to `next` of the keys come in meanwhile.
-static void pack_values(
-    const struct vireo_attention *a, size_t first, size_t count, size_t next, uint32_t *packed) {
-    size_t per_step = a->type == vireo_type_f32 ? 1 : 2,
-           steps = vireo_panels(count) * panel_columns / per_step;
-    size_t width = vireo_panels(a->head_dim) * panel_columns;
+INLINE void pack_values_of(
+    const struct vireo_attention *a, enum vireo_type type, enum vireo_type stored, const size_t *offsets,
+    size_t count, size_t known, const char *nothing, uint32_t *packed) {
+    size_t per_step = type == vireo_type_f32 ? 1 : 2, dim = a->head_dim;
+    size_t steps = vireo_panels(count) * panel_columns / per_step;
     for (size_t step = 0; step < steps; step++) {
-        const char *rows[2] = {NULL, NULL};
+        const char *rows[2];
         for (size_t i = 0; i < per_step; i++) {
             size_t key = step * per_step + i;
-            if (key < count) rows[i] = stored_row(a, a->values, first + key);
-            if (first + key_block + key < next) prefetch(a, stored_row(a, a->keys, first + key_block + key));
+            rows[i] = key < count ? a->values + offsets[key] : nothing;
+            if (key_block + key < known) prefetch(a, a->keys + offsets[key_block + key]);
         }
-        for (size_t d = 0; d < width; d += LANES) {
-            size_t some = d >= a->head_dim ? 0 : a->head_dim - d < LANES ? a->head_dim - d : LANES;
-            vuint words = {};
-            if (a->type == vireo_type_f32) {
-                size_t offset = d * (a->stored == vireo_type_f32 ? 4 : 2);
-                if (rows[0] && some) words = (vuint)load_as_float(rows[0] + offset, a->stored, some);
-            } else {
-                if (rows[0] && some) words = upper_halves(rows[0], a->stored, d, some) >> 16;
-                if (rows[1] && some) words |= upper_halves(rows[1], a->stored, d, some);
-            }
-            memcpy(
-                packed + (d / panel_columns * steps + step) * panel_columns + d % panel_columns, &words,
-                sizeof words);
+        for (size_t d = 0; d < vireo_panels(dim) * panel_columns; d += LANES) {
+            vuint words = d + LANES <= dim ? value_words(rows, type, stored, d, LANES)
+                          : d < dim        ? value_words(rows, type, stored, d, dim - d)
+                                           : (vuint){};
+            size_t place = (d / panel_columns * steps + step) * panel_columns + d % panel_columns;
+            memcpy(packed + place, &words, sizeof words);
         }
+    }
+}
+
+// The values at `count` offsets as panels [head_dim / 32][step][32], filled up with zero to whole panels of
+// 32 keys. The keys of the next block, at the offsets up to `known`, come in meanwhile. `nothing` is a row of
+// zero.
+static void pack_values(
+    const struct vireo_attention *a, const size_t *offsets, size_t count, size_t known,
+    const uint32_t *nothing, uint32_t *packed) {
+    const char *zero = (const char *)nothing;
+    if (a->type == vireo_type_f32) {
+        pack_values_of(a, vireo_type_f32, vireo_type_f32, offsets, count, known, zero, packed);
+    } else if (a->stored == vireo_type_f32) {
+        pack_values_of(a, vireo_type_bf16, vireo_type_f32, offsets, count, known, zero, packed);
+    } else {
+        pack_values_of(a, vireo_type_bf16, vireo_type_bf16, offsets, count, known, zero, packed);
     }
 }

@@ -27,19 +27,19 @@ typedef void (*product_function)(
 // Every number of rows with as many vectors as leave room for the accumulators, and with fewer.
 #if LANES == 16
 #define SHAPES(X)                                                                                            \
-    X(1, 2) X(1, 4) X(1, 8) X(2, 2) X(2, 4) X(2, 8) X(3, 2) X(3, 4) X(3, 8) X(4, 2) X(4, 4) X(5, 2) X(5, 4)  \
-    X(6, 2) X(6, 4) X(7, 2) X(8, 2) X(9, 2) X(10, 2) X(11, 2) X(12, 2)
+    X(1, 2)                                                                                                  \
+    X(1, 4) X(1, 8) X(2, 2) X(2, 4) X(2, 8) X(3, 2) X(3, 4) X(3, 8) X(4, 2) X(4, 4) X(5, 2) X(5, 4) X(6, 2)  \
+        X(6, 4) X(7, 2) X(8, 2) X(9, 2) X(10, 2) X(11, 2) X(12, 2)
 #else
-#define SHAPES(X)                                                                                            \
-    X(1, 2) X(1, 4) X(1, 8) X(2, 2) X(2, 4) X(3, 2) X(3, 4) X(4, 2) X(5, 2) X(6, 2)
+#define SHAPES(X) X(1, 2) X(1, 4) X(1, 8) X(2, 2) X(2, 4) X(3, 2) X(3, 4) X(4, 2) X(5, 2) X(6, 2)
 #endif
 
 SHAPES(FUNCTIONS)
 // By rows, by two, four or eight vectors, by layout, by type.
 static const product_function products[BLOCK_ROWS + 1][3][2][2] = {SHAPES(ENTRY)};
 
-// The product with all of `panels` panels. Few rows make few chains of additions, so they take more columns at
-// once.
+// The product with all of `panels` panels. Few rows make few chains of additions, so they take more columns
+// at once.
 static void multiply(
     enum vireo_type type, size_t steps, enum layout layout, const void *a, size_t rows, const char *b,
     size_t panel_stride, size_t panels, float *c, size_t c_stride, bool initial) {

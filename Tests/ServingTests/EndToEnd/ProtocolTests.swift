@@ -100,7 +100,7 @@ struct ProtocolTests {
             let bytes = try await connection.read()
             let reply = try TestReply(bytes)
             #expect(reply.status == 400 && reply["error", "message"].text != nil)
-            #expect(String(decoding: bytes, as: UTF8.self).split(separator: "HTTP/1.1").count == 1)
+            #expect(String(decoding: bytes, as: UTF8.self).split(separator: "HTTP/1.1 ").count == 1)
         }
     }
 
