@@ -17,7 +17,7 @@ IMPORT = re.compile(
     r"(?:(?:struct|class|enum|protocol|func|let|var|typealias)\s+)?(\w+)")
 
 # Modules that do without Foundation, FoundationEssentials included.
-WITHOUT_FOUNDATION = {"Tensors", "Scheduling", "CPUBackend", "Images", "Tokenizers", "Jinja"}
+WITHOUT_FOUNDATION = {"Tensors", "Scheduling", "CPUBackend", "Images", "Tokenizers", "Jinja", "JSON"}
 
 
 def targets():

@@ -14,9 +14,7 @@ again rather than letting the GPU wait.
 import mmap
 import multiprocessing
 import os
-import queue
 import random
-import threading
 import time
 
 import numpy as np
@@ -169,14 +167,3 @@ class Feeder:
                              pool.labels[slots])
             pool.uses[slots] += 1
         return result
-
-    def stream(self, ahead=3):
-        """Batches, gathered by a thread."""
-        ready = queue.Queue(ahead)
-
-        def gather():
-            while True:
-                ready.put(self.take())
-        threading.Thread(target=gather, daemon=True).start()
-        while True:
-            yield ready.get()

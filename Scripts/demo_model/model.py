@@ -24,7 +24,21 @@ LLM_NAMES = {"q": "self_attn.q_proj", "k": "self_attn.k_proj", "v": "self_attn.v
              "gate": "mlp.gate_proj", "up": "mlp.up_proj", "down": "mlp.down_proj"}
 
 
+def tower_layer(x, norm1, norm1_bias, qkv, qkv_bias, out, out_bias, scale1, norm2, norm2_bias, fc1, fc1_bias, fc2, fc2_bias,
+                scale2):
+    """One layer of the tower over (tiles, length, 384)."""
+    tiles, length, _ = x.shape
+    h = F.linear(F.layer_norm(x, (WIDTH,), norm1, norm1_bias, 1e-6), qkv, qkv_bias)
+    q, k, v = h.view(tiles, length, 3, TOWER_HEADS, -1).permute(2, 0, 3, 1, 4)
+    y = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(tiles, length, WIDTH)
+    x = x + scale1 * F.linear(y, out, out_bias)
+    h = F.gelu(F.linear(F.layer_norm(x, (WIDTH,), norm2, norm2_bias, 1e-6), fc1, fc1_bias))
+    return x + scale2 * F.linear(h, fc2, fc2_bias)
+
+
 class TowerLayer(nn.Module):
+    """The weights of one layer."""
+
     def __init__(self):
         super().__init__()
         self.norm1 = nn.LayerNorm(WIDTH, eps=1e-6)
@@ -36,12 +50,10 @@ class TowerLayer(nn.Module):
         self.fc2 = nn.Linear(TOWER_INNER, WIDTH)
         self.scale2 = nn.Parameter(torch.full((WIDTH,), 0.1))
 
-    def forward(self, x):
-        tiles, length, _ = x.shape
-        q, k, v = self.qkv(self.norm1(x)).view(tiles, length, 3, TOWER_HEADS, -1).permute(2, 0, 3, 1, 4)
-        y = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(tiles, length, WIDTH)
-        x = x + self.scale1 * self.out(y)
-        return x + self.scale2 * self.fc2(F.gelu(self.fc1(self.norm2(x))))
+    def arguments(self):
+        """The weights in the order of tower_layer."""
+        return (self.norm1.weight, self.norm1.bias, self.qkv.weight, self.qkv.bias, self.out.weight, self.out.bias, self.scale1,
+                self.norm2.weight, self.norm2.bias, self.fc1.weight, self.fc1.bias, self.fc2.weight, self.fc2.bias, self.scale2)
 
 
 class Tower(nn.Module):
@@ -54,12 +66,12 @@ class Tower(nn.Module):
         self.position = nn.Parameter(torch.randn(1, GRID * GRID + 1, WIDTH) * 0.02)
         self.layers = nn.ModuleList(TowerLayer() for _ in range(DEPTH))
 
-    def forward(self, pixels):
+    def forward(self, pixels, layer=tower_layer):
         tiles = len(pixels)
         x = pixels.view(tiles, 3, GRID, PATCH, GRID, PATCH).permute(0, 2, 4, 1, 3, 5).reshape(tiles, GRID * GRID, -1)
         x = torch.cat([self.cls.expand(tiles, -1, -1), self.patch(x)], 1) + self.position
-        for layer in self.layers:
-            x = layer(x)
+        for weights in self.layers:
+            x = layer(x, *weights.arguments())
         return x[:, 1:]
 
 
@@ -123,17 +135,23 @@ def rotated(x, cos, sin):
     return x * cos + torch.cat([-x[..., half:], x[..., :half]], -1) * sin
 
 
-def llm_layer(x, qkv, o, gate_up, down, norm1, norm2, cos, sin):
-    """One Llama layer over (sequences, length, 576), causal, in the type of the weights."""
-    count, length, _ = x.shape
-    h = F.rms_norm(x, (smollm2.HIDDEN,), norm1, 1e-5)
-    q, k, v = F.linear(h, qkv).split([576, 192, 192], -1)
-    q = rotated(q.view(count, length, 9, 64).transpose(1, 2), cos, sin)
-    k = rotated(k.view(count, length, 3, 64).transpose(1, 2), cos, sin)
-    v = v.view(count, length, 3, 64).transpose(1, 2)
-    k, v = k.repeat_interleave(3, 1), v.repeat_interleave(3, 1)
-    y = F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).reshape(count, length, 576)
-    x = x + F.linear(y, o)
+def llm_layer(x, qkv, o, gate_up, down, norm1, norm2, cos, sin, parts):
+    """One Llama layer over (tokens, 576), in the type of the weights.
+
+    parts says how the tokens fall into sequences: ((count, length), ...). Attention is causal within a sequence.
+    """
+    h = F.linear(F.rms_norm(x, (smollm2.HIDDEN,), norm1, 1e-5), qkv)
+    outputs, at = [], 0
+    for count, length in parts:
+        q, k, v = h[at:at + count * length].view(count, length, -1).split([576, 192, 192], -1)
+        q = rotated(q.view(count, length, 9, 64).transpose(1, 2), cos[:length], sin[:length])
+        k = rotated(k.view(count, length, 3, 64).transpose(1, 2), cos[:length], sin[:length])
+        v = v.view(count, length, 3, 64).transpose(1, 2)
+        k, v = k.repeat_interleave(3, 1), v.repeat_interleave(3, 1)
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        outputs.append(y.transpose(1, 2).reshape(count * length, 576))
+        at += count * length
+    x = x + F.linear(torch.cat(outputs) if len(outputs) > 1 else outputs[0], o)
     gate, up = F.linear(F.rms_norm(x, (smollm2.HIDDEN,), norm2, 1e-5), gate_up).chunk(2, -1)
     return x + F.linear(F.silu(gate) * up, down)
 
@@ -157,10 +175,9 @@ class LanguageModel(nn.Module):
             stack = np.stack([weights[f"layers.{i}.{name}.weight"] for i in range(smollm2.LAYERS)])
             self.register_buffer(name, torch.from_numpy(stack).bfloat16(), persistent=False)
         frequency = 1 / (100000.0 ** (torch.arange(0, 64, 2, dtype=torch.float64) / 64))
-        angle = torch.outer(torch.arange(2048, dtype=torch.float64), frequency).repeat(1, 2)
+        angle = torch.outer(torch.arange(1024, dtype=torch.float64), frequency).repeat(1, 2)
         self.register_buffer("cos", angle.cos().bfloat16(), persistent=False)
         self.register_buffer("sin", angle.sin().bfloat16(), persistent=False)
-        self.layer = llm_layer
 
     def matrices(self, adapted=True):
         """The merged weights of all layers, as lists: query-key-value, output, gate-up, down."""
@@ -178,12 +195,11 @@ class LanguageModel(nn.Module):
             x = torch.where((ids == smollm2.VOCABULARY + row).unsqueeze(-1), self.added[row].to(x.dtype), x)
         return x
 
-    def forward(self, x, matrices, layer=None):
-        layer = layer or self.layer
-        length = x.shape[1]
-        cos, sin = self.cos[:length], self.sin[:length]
+    def forward(self, x, matrices, parts, layer=llm_layer):
+        """Hidden states (tokens, 576) of embeddings (tokens, 576); parts as in llm_layer."""
         for i, (qkv, o, gate_up, down) in enumerate(zip(*matrices)):
-            x = layer(x, qkv, o, gate_up, down, self.input_layernorm[i], self.post_attention_layernorm[i], cos, sin)
+            x = layer(x, qkv, o, gate_up, down, self.input_layernorm[i], self.post_attention_layernorm[i], self.cos, self.sin,
+                      parts)
         return F.rms_norm(x, (smollm2.HIDDEN,), self.norm, 1e-5)
 
 

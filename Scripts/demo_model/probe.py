@@ -44,7 +44,8 @@ def answers(net, encoder, samples, device, most=40):
         first = lengths.clone()
         with torch.no_grad():
             for _ in range(most):
-                hidden = net.llm(net.splice(ids, features), matrices)[index, lengths - 1]
+                embedded = net.splice(ids, features).flatten(0, 1)
+                hidden = net.llm(embedded, matrices, (tuple(ids.shape),)).view(*ids.shape, -1)[index, lengths - 1]
                 token = (hidden @ net.llm.table.T)[:, :smollm2.VOCABULARY].argmax(-1)
                 ids[index, lengths] = token
                 done |= token == smollm2.IM_END

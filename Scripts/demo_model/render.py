@@ -622,7 +622,7 @@ class Renderer:
 
     def word(self, longest=10):
         rng, style = self.rng, self.rng.random()
-        longest = min(longest, 2 if self.progress < 0.04 else 4 if self.progress < 0.1 else longest)
+        longest = min(longest, 2 if self.progress < 0.03 else 4 if self.progress < 0.08 else longest)
         if style < (0.80 if longest > 2 else 0.3):
             length = min(longest, rng.choice([2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 10]))
             text = rng.choice(self.assets.words_by_length[length])
@@ -639,13 +639,15 @@ class Renderer:
     def font(self, capitals_allowed=True):
         while True:
             font = self.rng.choice(self.rng.choice(self.assets.families))
+            if font["display"] and self.rng.random() < 0.7:
+                continue
             if capitals_allowed or not font["capitals"]:
                 return font
 
     def line(self):
         """A short line of text."""
         rng, style = self.rng, self.rng.random()
-        if self.progress < 0.1:
+        if self.progress < 0.08:
             return " ".join(self.word(5) for _ in range(rng.randint(1, 2)))
         if style < 0.6:
             text = rng.choice(self.assets.sentences)
@@ -784,7 +786,7 @@ class Renderer:
         if rng.random() < 0.5:
             road = horizon + (height - horizon) * rng.uniform(0.3, 0.5)
             draw.rectangle((0, road, width, road + height * 0.1), fill=(95, 95, 100))
-        things, facts = [], []
+        things = []
         columns = rng.sample([0.18, 0.5, 0.82], rng.choice([1, 2, 3, 3]))
         kinds = rng.sample(["house", "tree", "car"], len(columns)) if rng.random() < 0.7 else \
             [rng.choice(["house", "tree", "car", "drawing"]) for _ in columns]
@@ -944,19 +946,19 @@ class Renderer:
     def single(self):
         """A sample of one picture that needs one tile."""
         style = self.rng.random()
-        if style < 0.30:
+        if style < 0.26:
             return self.naming()
-        if style < 0.52:
+        if style < 0.49:
             picture, things, ground = self.scene()
             return Sample([picture], self.scene_turns(things, ground))
-        if style < 0.60:
+        if style < 0.55:
             picture, things, ground = self.scene(drawings=True)
             return Sample([picture], self.scene_turns(things, ground))
         if style < 0.87:
             return self.reading()
         if style < 0.90:
             return self.captioned()
-        if style < 0.93:
+        if style < 0.92:
             return self.chart()
         return self.landscape()
 

@@ -12,6 +12,8 @@ import argparse
 import json
 import math
 import os
+import queue
+import threading
 import time
 from pathlib import Path
 
@@ -29,12 +31,12 @@ def parsed():
     arguments.add_argument("--seconds", type=float, default=1200, help="training time, compilation excluded")
     arguments.add_argument("--save", type=float, default=240)
     arguments.add_argument("--workers", type=int, default=14, help="drawing processes for each GPU")
-    arguments.add_argument("--single", type=int, default=80)
+    arguments.add_argument("--single", type=int, default=96)
     arguments.add_argument("--pair", type=int, default=14)
     arguments.add_argument("--three", type=int, default=8)
     arguments.add_argument("--four", type=int, default=8)
     arguments.add_argument("--patches", type=float, default=0.5, help="weight of the patches' classification")
-    arguments.add_argument("--tokens", type=float, default=0.2, help="weight of the image tokens' classification")
+    arguments.add_argument("--tokens", type=float, default=0.3, help="weight of the image tokens' classification")
     arguments.add_argument("--text", type=int, default=8)
     arguments.add_argument("--tower-rate", type=float, default=2.5e-4)
     arguments.add_argument("--delta-rate", type=float, default=8e-4)
@@ -44,7 +46,7 @@ def parsed():
     arguments.add_argument("--resume", type=Path)
     arguments.add_argument("--decay", type=float, default=0.4, help="the share of the time in which the rate falls")
     arguments.add_argument("--seed", type=int, default=1)
-    arguments.add_argument("--log", type=int, default=50)
+    arguments.add_argument("--every", type=int, default=100)
     return arguments.parse_args()
 
 
@@ -108,8 +110,10 @@ def main():
     from torch.nn import functional as F
 
     import model as demo
-    torch.cuda.set_device(rank)
-    device = torch.device("cuda", rank)
+    gpu = torch.cuda.is_available()  # without one, this is a very slow test of the code
+    device = torch.device("cuda", rank) if gpu else torch.device("cpu")
+    if gpu:
+        torch.cuda.set_device(rank)
     if world > 1:
         dist.init_process_group("nccl", device_id=device)
     torch.manual_seed(options.seed)
@@ -150,8 +154,7 @@ def main():
     mean = torch.tensor(demo.MEAN, device=device).view(1, 3, 1, 1) * 255
     std = torch.tensor(demo.STD, device=device).view(1, 3, 1, 1) * 255
     compiled_layer = torch.compile(demo.llm_layer, dynamic=False)
-    for layer in net.tower.layers:
-        layer.forward = torch.compile(layer.forward, dynamic=False)
+    compiled_tower = torch.compile(demo.tower_layer, dynamic=False)
 
     def prepared(pixels):
         """uint8 tiles to normalised pixels, with a little noise and change of light."""
@@ -174,77 +177,78 @@ def main():
         return (teacher.exp() * (teacher - student)).sum(-1)
 
     sorting = torch.compile(sorter, dynamic=False)
-    caps = {"short": 24 * options.single, "long": 48 * (options.pair + options.three + options.four),
-            "text": 100 * options.text}
+    groups = list(batch)
+    singles, longs = options.single, options.pair + options.three + options.four
+    parts = ((singles + options.text, data.SHORT), (longs, data.LONG))
+    cap, text_cap = 24 * singles + 48 * longs, 100 * options.text
     random = np.random.default_rng(options.seed + rank)
 
-    def packed_targets(ids, mask, cap):
-        """Flat positions whose next token is learned, and those tokens, padded to cap with label 0 and weight 0."""
-        rows, columns = np.nonzero(mask[:, 1:])
-        keep = random.permutation(len(rows))[:cap]
-        rows, columns = rows[keep], columns[keep]
-        positions = np.zeros(cap, np.int64)
-        labels = np.zeros(cap, np.int64)
-        weight = np.zeros(cap, np.float32)
-        positions[:len(rows)] = rows * ids.shape[1] + columns
-        labels[:len(rows)] = ids[rows, columns + 1]
-        weight[:len(rows)] = 1
+    def packed_targets(mask, following, cap, first=0):
+        """Positions among all tokens whose next token is learned, those tokens and weights, padded to cap."""
+        found = np.flatnonzero(mask)
+        found = random.permutation(found)[:cap]
+        positions, labels, weight = np.full(cap, first), np.zeros(cap, np.int64), np.zeros(cap, np.float32)
+        positions[:len(found)] = found + first
+        labels[:len(found)] = following[found]
+        weight[:len(found)] = 1
         return positions, labels, weight
 
-    def on_device(array):
-        return torch.from_numpy(array).pin_memory().to(device, non_blocking=True)
+    def host_batch(found):
+        """A batch as pinned tensors: pixels, labels, token ids, targets, the chosen rows of text and their targets."""
+        pixels = torch.cat([torch.from_numpy(found[g][0]).flatten(0, 1) for g in groups])
+        labels = np.concatenate([found[g][3].reshape(-1, 16, 16) for g in groups]).astype(np.int64)
+        chosen = random.integers(0, len(text), options.text) if options.text else np.zeros(0, np.int64)
+        rows = text[chosen] if options.text else np.zeros((0, data.SHORT), np.uint32)
+        short = np.concatenate([found["single"][1], (rows & 0x7FFF_FFFF).astype(np.int64)])
+        long = np.concatenate([found[g][1] for g in groups[1:]])
+        ids = np.concatenate([short.ravel(), long.ravel()])
+
+        def before(mask):  # the mask of the positions before the learned ones
+            mask = mask.copy()
+            mask[:, :-1], mask[:, -1] = mask[:, 1:], 0
+            return mask.ravel()
+        masks = [before(found["single"][2]), np.zeros(rows.size, np.uint8)] + [before(found[g][2]) for g in groups[1:]]
+        targets = packed_targets(np.concatenate(masks), np.append(ids[1:], 0), cap)
+        spoken = packed_targets(before((rows >> 31).astype(np.uint8)), np.append(rows.ravel()[1:], 0), text_cap,
+                                singles * data.SHORT) if options.text else ()
+        tensors = [pixels, *map(torch.from_numpy, (labels, ids, *targets, chosen, *spoken))]
+        return [t.pin_memory() for t in tensors] if gpu else tensors
 
     def batches():
-        for found in feeder.stream():
-            pixels = np.concatenate([found[g][0].reshape(-1, data.TILE, data.TILE, 3) for g in ("single", "pair", "three", "four")])
-            short_ids, short_mask = found["single"][1:]
-            long_ids = np.concatenate([found[g][1] for g in ("pair", "three", "four")])
-            long_mask = np.concatenate([found[g][2] for g in ("pair", "three", "four")])
-            short = packed_targets(short_ids, short_mask, caps["short"])
-            long = packed_targets(long_ids, long_mask, caps["long"])
-            spoken = None
-            if options.text:
-                rows = text[random.integers(0, len(text), options.text)]
-                ids = (rows & 0x7FFF_FFFF).astype(np.int64)
-                mask = (rows >> 31).astype(np.uint8)
-                spoken = packed_targets(ids, mask, caps["text"])
-                short_ids = np.concatenate([short_ids, ids])
-            labels = np.concatenate([found[g][3].reshape(-1, 16, 16) for g in ("single", "pair", "three", "four")])
-            yield [on_device(a) for a in (pixels, labels.astype(np.int64), short_ids, long_ids, *short, *long)], \
-                [on_device(a) for a in spoken] if spoken else None
+        ready = queue.Queue(3)
+
+        def prepare():
+            while True:
+                ready.put(host_batch(feeder.take()))
+        threading.Thread(target=prepare, daemon=True).start()
+        while True:
+            yield [t.to(device, non_blocking=True) for t in ready.get()]
     stream = batches()
     feeder.fill()
-    plain = net.llm.matrices(adapted=False)
+    said = None
+    if options.text:  # what the untouched model says about every text, as its last hidden states
+        plain, said = net.llm.matrices(adapted=False), []
+        with torch.no_grad():
+            for rows in np.array_split(text, len(text) // 64):
+                ids = torch.from_numpy((rows & 0x7FFF_FFFF).astype(np.int64)).to(device)
+                said.append(net.llm(net.llm.embed(ids).flatten(0, 1), plain, (tuple(ids.shape),)).view(*ids.shape, -1))
+        said = torch.cat(said)
+        del plain
 
     def step():
-        (pixels, labels_here, short_ids, long_ids, *targets), spoken = next(stream)
-        with torch.autocast("cuda", torch.bfloat16):
-            seen = net.tower(prepared(pixels))
+        pixels, marks, ids, positions, labels, weight, chosen, *spoken = next(stream)
+        with torch.autocast(device.type, torch.bfloat16):
+            seen = net.tower(prepared(pixels), compiled_tower)
             features = net.projector(seen)
-            sorted_patches, sorted_tokens = sorting(seen, features, labels_here)
-        matrices = net.llm.matrices()
-        count = options.single
-        x = net.llm.embed(short_ids)
-        pictured = net.splice(short_ids[:count], features[:count])
-        short = net.llm(torch.cat([pictured, x[count:]]) if options.text else pictured, matrices, compiled_layer)
-        long = net.llm(net.splice(long_ids, features[count:]), matrices, compiled_layer)
-        flat_short, flat_long = short.reshape(-1, smollm2.HIDDEN), long.reshape(-1, smollm2.HIDDEN)
-        positions, labels, weight = targets[:3]
-        loss_short = losses(flat_short[positions], net.llm.table, labels)
-        total = (loss_short * weight).sum() / weight.sum()
-        result = [total.detach()]
-        positions, labels, weight = targets[3:]
-        loss_long = losses(flat_long[positions], net.llm.table, labels)
-        loss_long = (loss_long * weight).sum() / weight.sum()
-        result.append(loss_long.detach())
-        total = total + 0.6 * loss_long + options.patches * sorted_patches + options.tokens * sorted_tokens
-        result += [sorted_patches.detach(), sorted_tokens.detach()]
+            patches, tokens = sorting(seen, features, marks)
+        hidden = net.llm(net.splice(ids, features), net.llm.matrices(), parts, compiled_layer)
+        answers = (losses(hidden[positions], net.llm.table, labels) * weight).sum() / weight.sum()
+        total = answers + options.patches * patches + options.tokens * tokens
+        result = [answers.detach(), patches.detach(), tokens.detach()]
         if spoken:
-            with torch.no_grad():
-                reference = net.llm(x[count:], plain).reshape(-1, smollm2.HIDDEN)
             positions, _, weight = spoken
-            kl = divergence(flat_short[positions + count * data.SHORT], reference[positions], net.llm.table)
-            kl = (kl * weight).sum() / weight.sum()
+            reference = said[chosen].flatten(0, 1)[positions - singles * data.SHORT]
+            kl = (divergence(hidden[positions], reference, net.llm.table) * weight).sum() / weight.sum()
             result.append(kl.detach())
             total = total + 0.5 * kl
         total.backward()
@@ -255,10 +259,8 @@ def main():
             return
         flat = torch.cat([p.grad.reshape(-1) for p in parameters])
         dist.all_reduce(flat, op=dist.ReduceOp.AVG)
-        at = 0
-        for p in parameters:
-            p.grad.copy_(flat[at:at + p.numel()].view_as(p))
-            at += p.numel()
+        torch._foreach_copy_([p.grad for p in parameters],
+                             [g.view_as(p) for g, p in zip(flat.split([p.numel() for p in parameters]), parameters)])
 
     def save():
         if rank == 0:
@@ -267,11 +269,10 @@ def main():
             torch.save(state, part)
             part.replace(options.work / "checkpoint.pt")
 
-    (pixels, *_), _ = next(stream)
-    with torch.no_grad():  # level the channels that the projector sees
-        seen = torch.cat([net.tower(prepared(chunk).float()) for chunk in pixels.split(64)])
-        if not options.resume:
-            net.projector.level(seen)
+    pixels = next(stream)[0]
+    if not options.resume:
+        with torch.no_grad():  # level the channels that the projector sees
+            net.projector.level(torch.cat([net.tower(prepared(chunk).float()) for chunk in pixels.split(64)]))
     if world > 1:
         for p in parameters:
             dist.broadcast(p.data, 0)
@@ -279,9 +280,11 @@ def main():
         step()
         for p in parameters:
             p.grad = None
-    torch.cuda.synchronize()
+    if gpu:
+        torch.cuda.synchronize()
     if rank == 0:
-        print(f"compiled after {time.time() - begun:.0f} s; memory {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB", flush=True)
+        used = torch.cuda.max_memory_allocated() / 2**30 if gpu else 0
+        print(f"ready after {time.time() - begun:.0f} s; memory {used:.1f} GiB", flush=True)
     if world > 1:
         dist.barrier()
     start, saved, steps, shown = time.time(), time.time(), 0, []
@@ -306,7 +309,7 @@ def main():
         adam.step()
         adam.zero_grad(set_to_none=True)
         steps += 1
-        if steps % options.log == 0:
+        if steps % options.every == 0:
             value = torch.stack(shown).mean(0).tolist()
             shown.clear()
             if rank == 0:

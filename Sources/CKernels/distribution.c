@@ -115,3 +115,14 @@ struct vireo_place vireo_distribution_find(
     }
     return place;
 }
+
+size_t vireo_distribution_count(const struct vireo_distribution *d, float part) {
+    float most = -logf(part);
+    size_t count = 0;
+    if (most < d->reach) {
+        for (size_t i = 0; i < d->near_count; i++) count += distance(d, d->near[i]) <= most;
+    } else {
+        for (size_t id = 0; id < d->count; id++) count += distance(d, id) <= most;
+    }
+    return count;
+}

@@ -41,5 +41,7 @@ void vireo_distribution_start(
 // The first place at which the mass reaches `target` (passes it, if `strict`), but at most the `limit`-th.
 struct vireo_place vireo_distribution_find(
     struct vireo_distribution *d, double target, bool strict, size_t limit);
+// How many tokens weigh at least `part` of the likeliest; 0 < part <= 1.
+size_t vireo_distribution_count(const struct vireo_distribution *d, float part);
 
 #endif

@@ -1,3 +1,4 @@
+import JSON
 package import Tensors
 
 /// A checkpoint folder: the tensors of `model.safetensors`, or of the shards its index lists, under one table.
@@ -64,7 +65,7 @@ package struct Checkpoint: TensorSource {
     /// The tensor → file table of an index, whose files must lie in the folder itself.
     private static func weightMap(_ index: ConfigSection) throws(CheckpointError) -> [String: String] {
         var files: [String: String] = [:]
-        for (tensor, value) in try index.requiredSection("weight_map").settings {
+        for (tensor, value) in try index.requiredSection("weight_map").settings.members {
             guard let file = value.string, file.hasSuffix(".safetensors"), !file.hasPrefix("."),
                 !file.utf8.contains(where: { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "\\") || $0 == 0 })
             else {

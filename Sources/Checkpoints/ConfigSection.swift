@@ -1,3 +1,5 @@
+package import JSON
+
 /// An object of a configuration file, read setting by setting; every error names the file and the key.
 ///
 /// A setting that is absent and one that is null are the same.
@@ -7,27 +9,35 @@ package struct ConfigSection: Sendable, Hashable {
     /// Where the object is in the file: empty, or keys each with a dot behind.
     package let path: String
     /// The settings by their keys.
-    package let settings: [String: JSONValue]
+    package let settings: JSONObject
 
     /// The object `settings` of `file`.
-    package init(file: String, path: String = "", settings: [String: JSONValue]) {
+    package init(file: String, path: String = "", settings: JSONObject) {
         self.file = file
         self.path = path
         self.settings = settings
     }
 
+    /// Python writes these files, NaN included; a key that is there twice has no one meaning.
+    private static let options = JSONOptions(refusesDuplicateKeys: true, acceptsNonFinite: true)
+
     /// The object that is the whole of a file.
     package static func parse(_ bytes: [UInt8], file: String) throws(CheckpointError) -> ConfigSection {
-        guard case .object(let settings) = try JSONReader.parse(bytes, file: file) else {
-            throw .malformed(file: file, problem: "no JSON object")
+        do throws(JSONError) {
+            let value = try JSONValue(reading: bytes, options: options)
+            if let settings = value.object { return ConfigSection(file: file, settings: settings) }
+        } catch {
+            let isDeep = error.kind == .tooDeep
+            let problem = isDeep ? "it nests deeper than \(options.maxDepth) levels" : error.problem
+            throw .malformed(file: file, problem: "no valid JSON: \(problem)")
         }
-        return ConfigSection(file: file, settings: settings)
+        throw .malformed(file: file, problem: "no JSON object")
     }
 
     /// The setting of the first of `keys` that is there.
     package func value(_ keys: String...) -> JSONValue? {
         for key in keys {
-            if let value = settings[key], value != .null { return value }
+            if let value = settings[key], !value.isNull { return value }
         }
         return nil
     }

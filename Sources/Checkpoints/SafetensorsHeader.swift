@@ -1,3 +1,5 @@
+import JSON
+
 /// The table at the beginning of a safetensors file: which tensor lies where.
 ///
 /// Format: https://github.com/huggingface/safetensors#format
@@ -40,7 +42,7 @@ struct SafetensorsHeader: Sendable {
         }
         let table = try ConfigSection.parse(text, file: name)
         var entries: [String: Entry] = [:]
-        for (tensor, value) in table.settings where tensor != "__metadata__" {
+        for (tensor, value) in table.settings.members where tensor != "__metadata__" {
             guard let settings = value.object else {
                 throw .badTensor(file: name, tensor: tensor, problem: "its entry is no object")
             }
@@ -53,7 +55,7 @@ struct SafetensorsHeader: Sendable {
     }
 
     private static func entry(
-        _ settings: [String: JSONValue], tensor: String, file: String, dataStart: Int, dataCount: Int,
+        _ settings: JSONObject, tensor: String, file: String, dataStart: Int, dataCount: Int,
     ) throws(CheckpointError) -> Entry {
         func refusal(_ problem: String) -> CheckpointError {
             .badTensor(file: file, tensor: tensor, problem: problem)
@@ -86,7 +88,7 @@ struct SafetensorsHeader: Sendable {
         guard let elements = value?.array else { return nil }
         var numbers: [Int] = []
         for element in elements {
-            guard case .number(let text) = element, let number = Int(text), number >= 0 else { return nil }
+            guard case .int(let number) = element, number >= 0 else { return nil }
             numbers.append(number)
         }
         return numbers

@@ -26,6 +26,8 @@ package struct EngineConfiguration: Sendable {
     package var tilesPerStep = 4
     /// The most pictures that are decoded at once.
     package var decoders = 2
+    /// Whether keys and values are kept for prompts that begin alike.
+    package var keepsPrefixes = true
     /// Tokens of a page of keys and values.
     package var pageSize = 16
 

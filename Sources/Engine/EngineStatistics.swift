@@ -8,7 +8,10 @@ package struct EngineStatistics: Sendable, Hashable {
     package var requestsFailed = 0
     package var requestsPreempted = 0
     package var promptTokens = 0
+    /// Prompt tokens whose keys and values were found stored.
+    package var cachedPromptTokens = 0
     package var generatedTokens = 0
+    package var pageEvictions = 0
     package var imageCacheHits = 0
     package var imageCacheMisses = 0
     package var imageCacheEvictions = 0
@@ -21,6 +24,8 @@ package struct EngineStatistics: Sendable, Hashable {
     package var runningRequests = 0
     package var waitingRequests = 0
     package var usedPages = 0
+    /// Pages kept for sequences that begin alike, in use or not.
+    package var keptPages = 0
     package var totalPages = 0
     /// Tokens a page holds.
     package var pageSize = 0

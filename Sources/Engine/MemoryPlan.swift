@@ -5,7 +5,7 @@ package import Tensors
 
 /// How much of each store an engine gets.
 struct MemoryPlan {
-    let limits: SchedulerLimits
+    private(set) var limits: SchedulerLimits
 
     /// Divides the free memory: embeddings first, up to their own bound, then keys and values, up to what all running
     /// requests could use. Throws when not even one token page fits.
@@ -43,6 +43,7 @@ struct MemoryPlan {
             chunkSize: configuration.chunkSize ?? max(1, configuration.tokensPerStep / 2),
             imageCapacity: model.vision == nil ? 0 : max(1, configuration.imageCapacity), imagePageCount: imagePages,
             rowsPerImagePage: rows, tilesPerStep: configuration.tilesPerStep, preparations: configuration.decoders)
+        limits.keepsPrefixes = configuration.keepsPrefixes
     }
 }
 

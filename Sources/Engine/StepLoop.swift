@@ -155,7 +155,7 @@ final class StepLoop: @unchecked Sendable {
             guard let request = requests[start.id] else { continue }
             request.sink.yield(
                 .started(
-                    RequestStart(cachedImageCount: start.cachedImageCount, maxNewTokens: request.maxNewTokens)))
+                    RequestStart(found: start.found, maxNewTokens: request.maxNewTokens)))
         }
         for preparation in plan.preparations {
             guard let source = requests[preparation.request]?.images[preparation.index] else { continue }
@@ -238,6 +238,7 @@ final class StepLoop: @unchecked Sendable {
         statistics.requestsFailed = counters.failed
         statistics.requestsPreempted = counters.preempted
         statistics.promptTokens = counters.promptTokens
+        statistics.cachedPromptTokens = counters.cachedPromptTokens
         statistics.generatedTokens = counters.generatedTokens
         statistics.imageCacheHits = counters.imageHits
         statistics.imageCacheMisses = counters.imageMisses
@@ -247,6 +248,8 @@ final class StepLoop: @unchecked Sendable {
         statistics.runningRequests = scheduler.runningCount
         statistics.waitingRequests = scheduler.waitingCount
         statistics.usedPages = scheduler.usedPageCount
+        statistics.keptPages = scheduler.prefixes.keptCount
+        statistics.pageEvictions = scheduler.prefixes.evictionCount
         statistics.totalPages = scheduler.limits.pageCount
         statistics.pageSize = scheduler.limits.pageSize
         statistics.imageCacheEvictions = scheduler.images.evictionCount

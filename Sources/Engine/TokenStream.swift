@@ -14,14 +14,14 @@ package enum TokenEvent: Sendable, Hashable {
 
 /// What is known when a request begins to run.
 package struct RequestStart: Sendable, Hashable {
-    /// How many of its pictures had their embeddings in the cache.
-    package let cachedImageCount: Int
+    /// What it found in the caches.
+    package let found: CacheFindings
     /// The most tokens the answer may have, after cutting to what fits.
     package let maxNewTokens: Int
 
     /// Takes both.
-    package init(cachedImageCount: Int, maxNewTokens: Int) {
-        self.cachedImageCount = cachedImageCount
+    package init(found: CacheFindings, maxNewTokens: Int) {
+        self.found = found
         self.maxNewTokens = maxNewTokens
     }
 }

@@ -1,4 +1,5 @@
 import Checkpoints
+import JSON
 
 /// What the checkpoint wants where a request says nothing.
 package struct GenerationDefaults: Sendable, Hashable {

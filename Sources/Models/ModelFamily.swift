@@ -1,4 +1,5 @@
 package import Checkpoints
+import JSON
 package import Tensors
 
 /// Contract of a family of models: what its configuration means, and how its weights become a model.

@@ -1,4 +1,5 @@
 import Checkpoints
+import JSON
 import Tensors
 
 /// A text tower as its part of config.json describes it.

@@ -1,6 +1,6 @@
 /// Names the embeddings of a picture: equal keys mean equal embeddings. 256 bits of a SHA-256, never from a client.
 package struct ImageKey: Hashable, Sendable {
-    private let words: SIMD4<UInt64>
+    let words: SIMD4<UInt64>
 
     /// Takes the 32 bytes of a digest.
     package init(digest: [UInt8]) {
@@ -38,6 +38,8 @@ package struct PreparedPrompt: Hashable, Sendable {
     package let tokenIDs: [Int32]
     /// The pictures in the order of the prompt, without overlap.
     package let images: [ImageSpan]
+    /// Whether it may begin with kept keys and values, and leave its own.
+    package var usesPrefixCache = true
 
     /// A prompt whose spans lie within it, in order.
     package init(tokenIDs: [Int32], images: [ImageSpan] = []) {

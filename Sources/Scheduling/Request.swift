@@ -6,17 +6,21 @@ struct Request: Sendable {
     /// Decides its draws.
     let seed: UInt64
     /// The prompt and what was generated so far.
-    var tokens: [Int32]
+    private(set) var tokens: [Int32]
+    /// What each token is, for finding what is stored already.
+    private(set) var keys: [TokenKey]
     /// How many of the tokens have their keys and values stored.
     var storedCount = 0
-    /// Pages of keys and values, in order.
-    var pages: [PageIndex] = []
+    /// The full pages it shares, from the first token on.
+    var sharedPath: [PrefixCache.NodeIndex] = []
+    /// The pages it alone writes, behind the shared ones.
+    var ownPages: [PageIndex] = []
     /// The pictures it has a reference to, distinct.
     var heldImages: Set<ImageKey> = []
     /// Whether its start was announced.
     var isStarted = false
-    /// How many of its pictures were found in the cache when it was first admitted; nil before.
-    var cachedImageCount: Int?
+    /// What was found in the caches when it was first admitted; nil before.
+    var found: CacheFindings?
     /// How often a younger request was admitted before it.
     var bypassCount = 0
 
@@ -26,10 +30,33 @@ struct Request: Sendable {
         self.sampling = sampling
         self.seed = seed
         tokens = prompt.tokenIDs
+        keys = TokenKey.keys(of: prompt)
     }
 
+    /// Adds a generated token.
+    mutating func append(_ token: Int32) {
+        tokens.append(token)
+        keys.append(TokenKey(id: token))
+    }
+
+    /// How many pages it has.
+    var pageCount: Int { sharedPath.count + ownPages.count }
     /// How many tokens the answer has so far.
     var generatedCount: Int { tokens.count - prompt.tokenIDs.count }
     /// Whether exactly its last token waits to be stored, and that one was generated.
     var isDecoding: Bool { generatedCount > 0 && storedCount == tokens.count - 1 }
+}
+
+/// What a request found in the caches.
+package struct CacheFindings: Sendable, Hashable {
+    /// Tokens of the prompt whose keys and values were there.
+    package let tokenCount: Int
+    /// Pictures whose embeddings were there, or not needed because their tokens were.
+    package let imageCount: Int
+
+    /// Takes both.
+    package init(tokenCount: Int, imageCount: Int) {
+        self.tokenCount = tokenCount
+        self.imageCount = imageCount
+    }
 }

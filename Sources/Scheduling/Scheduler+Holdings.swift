@@ -2,6 +2,8 @@
 extension Scheduler {
     /// Moves waiting requests that fit to the running ones.
     mutating func admitWaiting() {
+        guard mayAdmit else { return }
+        mayAdmit = false
         var index = 0
         while index < waiting.count, running.count < limits.runningRequests {
             if admit(at: index) {
@@ -17,25 +19,57 @@ extension Scheduler {
     /// Admits one request with everything it needs to be computed up to its last token, or takes nothing.
     private mutating func admit(at index: Int) -> Bool {
         let request = waiting[index]
-        let needed = limits.pageCount(forTokens: request.tokens.count + 1)
-        // Every running request may soon want a page; with none running the whole pool is there.
-        guard needed + running.count <= pool.freeCount || running.isEmpty, needed <= pool.freeCount else {
-            return false
-        }
-        let hits = request.prompt.images.count { cache[$0.key] != nil }
-        guard cache.reserve(request.prompt.images) else { return false }
-        guard let pages = pool.take(needed) else { return false }
+        let keys = sharedKeys(request)
+        let match = pages.matchLength(keys)
+        let needed = limits.pageCount(forTokens: request.tokens.count + 1) - match.pages
+        // Kept pages that this request would hold are not available to it. Every running request may soon want a page;
+        // with none running the whole pool is there.
+        let available = pages.availableCount - match.idlePages
+        guard needed + (running.isEmpty ? 0 : running.count) <= available else { return false }
+        let storedCount = match.pages * limits.pageSize
+        let images = request.prompt.images.filter { $0.range.upperBound > storedCount }
+        let hits = images.count { cache[$0.key] != nil } + request.prompt.images.count - images.count
+        guard cache.reserve(images) else { return false }
+        let path = pages.hold(keys)
+        // Never nil: as many are available.
+        guard let own = pages.take(needed) else { return false }
         var admitted = waiting.remove(at: index)
-        admitted.pages = pages
-        admitted.heldImages = Set(admitted.prompt.images.map(\.key))
-        if admitted.cachedImageCount == nil {
-            admitted.cachedImageCount = hits
-            counters.imageHits += hits
-            counters.imageMisses += admitted.prompt.images.count - hits
-        }
+        admitted.sharedPath = path
+        admitted.ownPages = own
+        admitted.storedCount = storedCount
+        admitted.heldImages = Set(images.map(\.key))
+        note(&admitted, storedCount: storedCount, imageHits: hits)
         let place = running.firstIndex { $0.id > admitted.id } ?? running.endIndex
         running.insert(admitted, at: place)
         return true
+    }
+
+    /// Counts what a request found when it is admitted for the first time.
+    private mutating func note(_ request: inout Request, storedCount: Int, imageHits: Int) {
+        guard request.found == nil else { return }
+        request.found = CacheFindings(tokenCount: storedCount, imageCount: imageHits)
+        counters.cachedPromptTokens += storedCount
+        counters.imageHits += imageHits
+        counters.imageMisses += request.prompt.images.count - imageHits
+    }
+
+    /// The keys of the tokens that a request may find stored: all but the last, whose logits it wants; none when it
+    /// asked to be computed afresh.
+    private func sharedKeys(_ request: Request) -> ArraySlice<TokenKey> {
+        limits.keepsPrefixes && request.prompt.usesPrefixCache ? request.keys.dropLast() : []
+    }
+
+    /// Puts the full pages of a running request into the tree, so that others may begin with them.
+    mutating func share(at index: Int) {
+        let request = running[index]
+        guard limits.keepsPrefixes, request.prompt.usesPrefixCache else { return }
+        let start = request.sharedPath.count * limits.pageSize
+        let fullCount = (request.storedCount - start) / limits.pageSize
+        guard fullCount > 0 else { return }
+        mayAdmit = true
+        running[index].sharedPath = pages.insert(
+            request.keys[start..<(start + fullCount * limits.pageSize)], pages: Array(request.ownPages.prefix(fullCount)), below: request.sharedPath)
+        running[index].ownPages.removeFirst(fullCount)
     }
 
     /// Puts a request into the queue by its age.
@@ -53,7 +87,9 @@ extension Scheduler {
 
     /// Gives back all that `request` holds.
     mutating func release(_ request: Request) {
-        pool.release(request.pages)
+        mayAdmit = true
+        pages.letGo(request.sharedPath)
+        pages.release(request.ownPages)
         for key in request.heldImages where cache.release(key) { discarded.append(key) }
     }
 
@@ -61,6 +97,7 @@ extension Scheduler {
     mutating func releaseConsumedImages(at index: Int) {
         let request = running[index]
         guard !request.heldImages.isEmpty else { return }
+        mayAdmit = true
         let needed = Set(request.prompt.images.filter { $0.range.upperBound > request.storedCount }.map(\.key))
         for key in request.heldImages.subtracting(needed) where cache.release(key) { discarded.append(key) }
         running[index].heldImages.formIntersection(needed)
@@ -71,12 +108,13 @@ extension Scheduler {
         var references: [ImageKey: Int] = [:]
         for key in running.flatMap(\.heldImages) { references[key, default: 0] += 1 }
         var found = cache.violations(references: references)
-        let pages = running.flatMap(\.pages) + pool.freePages
-        if Set(pages).count != pages.count || pages.count != limits.pageCount { found.append("pages are lost") }
-        if waiting.contains(where: { !$0.pages.isEmpty || !$0.heldImages.isEmpty }) {
+        var held: [PrefixCache.NodeIndex: Int] = [:]
+        for node in running.flatMap(\.sharedPath) { held[node, default: 0] += 1 }
+        found += pages.violations(owned: running.flatMap(\.ownPages), held: held)
+        if waiting.contains(where: { $0.pageCount > 0 || !$0.heldImages.isEmpty }) {
             found.append("a waiting request holds something")
         }
-        for request in running where request.pages.count * limits.pageSize < request.storedCount {
+        for request in running where request.pageCount * limits.pageSize < request.storedCount {
             found.append("a request has fewer pages than tokens")
         }
         if running.count > limits.runningRequests { found.append("more requests run than may") }

@@ -26,6 +26,7 @@ extension Scheduler {
     /// index of the picture.
     package mutating func finishPreparing(_ key: ImageKey, succeeded: Bool) -> [ImagePreparation] {
         preparingCount -= 1
+        mayAdmit = true
         if succeeded {
             if !cache.finishPreparing(key) { discarded.append(key) }
             return []
@@ -51,8 +52,8 @@ extension Scheduler {
     /// Announces the start of a request once all of its pictures are read.
     private mutating func announce(at index: Int, _ plan: inout StepPlan) {
         guard !running[index].isStarted else { return }
-        let unread = running[index].prompt.images.contains { span in
-            switch cache[span.key]?.state {
+        let unread = running[index].heldImages.contains { key in
+            switch cache[key]?.state {
             case .missing, .preparing: true
             case .prepared, .ready, nil: false
             }
@@ -60,6 +61,7 @@ extension Scheduler {
         guard !unread else { return }
         running[index].isStarted = true
         plan.started.append(
-            StartedRequest(id: running[index].id, cachedImageCount: running[index].cachedImageCount ?? 0))
+            StartedRequest(
+                id: running[index].id, found: running[index].found ?? CacheFindings(tokenCount: 0, imageCount: 0)))
     }
 }

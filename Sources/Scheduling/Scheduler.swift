@@ -2,8 +2,8 @@
 ///
 /// A value without threads, clocks or tensors: `submit`, `cancel` and `finishPreparing` tell it what happened, `plan`
 /// says what to do next, `commit` what came of it. Requests are admitted in the order of arrival; one that does not fit
-/// yet may be passed by younger ones, but only so often. When keys and values run out of pages, the youngest request
-/// gives its pages up and is computed again later.
+/// yet may be passed by younger ones, but only so often. What a prompt has in common with earlier sequences is not
+/// computed again. When keys and values run out of pages, the youngest request gives its pages up and goes on later.
 package struct Scheduler: Sendable {
     /// The bounds of steps and stores.
     package let limits: SchedulerLimits
@@ -11,9 +11,11 @@ package struct Scheduler: Sendable {
     package internal(set) var counters = SchedulerCounters()
     var waiting: [Request] = []
     var running: [Request] = []
-    var pool: PagePool
+    var pages: PrefixCache
     var cache: EmbeddingCache
     var discarded: [ImageKey] = []
+    /// Whether something changed that could let a waiting request run.
+    var mayAdmit = false
     /// Pictures whose tiles are being made.
     var preparingCount = 0
     private let endIDs: Set<Int32>
@@ -22,7 +24,7 @@ package struct Scheduler: Sendable {
     package init(limits: SchedulerLimits, endIDs: Set<Int32>) {
         self.limits = limits
         self.endIDs = endIDs
-        pool = PagePool(pageCount: limits.pageCount)
+        pages = PrefixCache(pageCount: limits.pageCount, pageSize: limits.pageSize)
         cache = EmbeddingCache(
             capacity: limits.imageCapacity, pageCount: limits.imagePageCount, rowsPerPage: limits.rowsPerImagePage)
     }
@@ -31,8 +33,10 @@ package struct Scheduler: Sendable {
     package var waitingCount: Int { waiting.count }
     /// How many requests run.
     package var runningCount: Int { running.count }
-    /// Pages of keys and values in use.
-    package var usedPageCount: Int { limits.pageCount - pool.freeCount }
+    /// Pages of keys and values that requests use; kept ones that nobody uses do not count.
+    package var usedPageCount: Int { pages.usedCount }
+    /// The keys and values kept for sequences that begin alike.
+    package var prefixes: PrefixCache { pages }
     /// The embeddings.
     package var images: EmbeddingCache { cache }
     /// Whether no request is there.
@@ -45,6 +49,7 @@ package struct Scheduler: Sendable {
         let request = Request(id: id, prompt: prompt, sampling: sampling, seed: seed)
         counters.promptTokens += prompt.tokenIDs.count
         counters.submitted += 1
+        mayAdmit = true
         insertWaiting(request)
     }
 
@@ -98,18 +103,24 @@ package struct Scheduler: Sendable {
             return Delivery(id: request.id, hasToken: false, finish: nil, isFailed: true)
         }
         if endIDs.contains(token), !request.sampling.ignoresEnd {
-            counters.finished += 1
-            release(running.remove(at: index))
+            finish(at: index)
             return Delivery(id: request.id, hasToken: false, finish: .stop, isFailed: false)
         }
         counters.generatedTokens += 1
-        running[index].tokens.append(token)
+        if request.generatedCount == 0 { share(at: index) }
+        running[index].append(token)
         guard running[index].generatedCount >= request.sampling.maxNewTokens else {
             return Delivery(id: request.id, hasToken: true, finish: nil, isFailed: false)
         }
-        counters.finished += 1
-        release(running.remove(at: index))
+        finish(at: index)
         return Delivery(id: request.id, hasToken: true, finish: .length, isFailed: false)
+    }
+
+    /// Ends a complete request; its keys and values stay for those that begin alike.
+    private mutating func finish(at index: Int) {
+        counters.finished += 1
+        share(at: index)
+        release(running.remove(at: index))
     }
 
     // MARK: Steps
@@ -150,7 +161,7 @@ package struct Scheduler: Sendable {
         let isLast = range.upperBound == request.tokens.count
         return SequenceStep(
             id: request.id, tokens: Array(request.tokens[range]), start: range.lowerBound,
-            imageRows: imageRows(request, range), pages: request.pages,
+            imageRows: imageRows(request, range), pages: pages.pages(of: request.sharedPath) + request.ownPages,
             choice: isLast
                 ? TokenChoice(
                     sampling: request.sampling, seed: request.seed, index: request.generatedCount,
@@ -178,9 +189,9 @@ package struct Scheduler: Sendable {
         let id = running[index].id
         while true {
             guard let index = running.firstIndex(where: { $0.id == id }) else { return false }
-            if running[index].pages.count * limits.pageSize > running[index].storedCount { return true }
-            if let page = pool.take(1) {
-                running[index].pages += page
+            if running[index].pageCount * limits.pageSize > running[index].storedCount { return true }
+            if let page = pages.take(1) {
+                running[index].ownPages += page
                 return true
             }
             guard let youngest = running.indices.max(by: { running[$0].id < running[$1].id }) else { return false }
@@ -190,10 +201,12 @@ package struct Scheduler: Sendable {
 
     /// Takes pages and pictures from a running request and puts it back into the queue.
     private mutating func preempt(at index: Int) {
-        var request = running.remove(at: index)
         counters.preempted += 1
+        share(at: index)
+        var request = running.remove(at: index)
         release(request)
-        request.pages = []
+        request.sharedPath = []
+        request.ownPages = []
         request.heldImages = []
         request.storedCount = 0
         insertWaiting(request)

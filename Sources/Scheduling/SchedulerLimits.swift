@@ -24,6 +24,8 @@ package struct SchedulerLimits: Sendable, Hashable {
     package var preparations: Int
     /// How often a request may be passed by younger ones.
     package var mostBypasses = 64
+    /// Whether keys and values are kept for sequences that begin alike.
+    package var keepsPrefixes = true
 
     /// Takes all bounds, each above zero (pictures may be zero for a model without a vision tower).
     package init(
@@ -61,6 +63,7 @@ package struct SchedulerCounters: Sendable, Hashable {
     package var failed = 0
     package var preempted = 0
     package var promptTokens = 0
+    package var cachedPromptTokens = 0
     package var generatedTokens = 0
     package var imageHits = 0
     package var imageMisses = 0

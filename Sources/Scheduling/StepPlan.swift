@@ -18,8 +18,8 @@ package struct StepPlan: Sendable {
 /// A request that begins to run.
 package struct StartedRequest: Sendable, Hashable {
     package let id: RequestID
-    /// How many of its pictures were found in the cache.
-    package let cachedImageCount: Int
+    /// What it found in the caches.
+    package let found: CacheFindings
 }
 
 /// A picture to make tiles of.

@@ -4,20 +4,23 @@ import Scheduling
 
 /// Turns a request of either API into a running generation: pictures → prompt → engine → first event.
 ///
-/// Everything that can be wrong with a request is found before `begin` returns, so that it still has a status of its
-/// own, also when the answer is to be streamed.
+/// Everything that can be wrong with a request is found before `begin` returns, so that it still has a status
+/// of its own, also when the answer is to be streamed.
 struct ChatService: Sendable {
     let engine: Engine
     let prompts: PromptBuilder
     let images: ImageLoader
     let maxImages: Int
 
-    /// Begins a generation. Throws `ServingError`, or `CancellationError` when the task is cancelled.
+    /// Begins a generation.
+    ///
+    /// Throws `ServingError`, or `CancellationError` when the task is cancelled.
     func begin(_ request: GenerationRequest) async throws -> Generation {
         try checkImageCount(request)
         try checkLength(request)
         let planned = try await images.load(request.images, maxTiles: request.maxTiles)
-        let prompt = try prepare(request, images: planned)
+        var prompt = try prepare(request, images: planned)
+        prompt.usesPrefixCache = request.usesPrefixCache
         let stream = try submit(prompt, images: planned, request: request)
         let start = try await firstEvent(of: stream, request: request)
         return Generation(
@@ -34,12 +37,14 @@ struct ChatService: Sendable {
         }
         guard count <= maxImages else {
             throw ServingError(
-                AdmissionError.tooManyImages(count: count, limit: maxImages), promptParam: request.params.prompt,
+                AdmissionError.tooManyImages(count: count, limit: maxImages),
+                promptParam: request.params.prompt,
                 imageParam: request.params.images)
         }
     }
 
-    /// Refuses what is too long beyond doubt before it is tokenized, by LightLLM's rule: eight characters a token.
+    /// Refuses what is too long beyond doubt before it is tokenized, by LightLLM's rule: eight characters a
+    /// token.
     private func checkLength(_ request: GenerationRequest) throws(ServingError) {
         let limit = engine.limits.maxSequenceLength
         let isTooLong =
@@ -50,7 +55,8 @@ struct ChatService: Sendable {
             }
         if isTooLong {
             throw .badRequest(
-                "the prompt is too long; with an answer at most \(limit) tokens fit", param: request.params.prompt)
+                "the prompt is too long; with an answer at most \(limit) tokens fit",
+                param: request.params.prompt)
         }
     }
 
@@ -113,7 +119,8 @@ struct ChatService: Sendable {
             }
             return start
         } catch GenerationError.image(let index, let error) {
-            let param = request.images.indices.contains(index) ? request.images[index].param : request.params.images
+            let param =
+                request.images.indices.contains(index) ? request.images[index].param : request.params.images
             throw ServingError(error, param: param)
         } catch GenerationError.cancelled {
             try Task.checkCancellation()

@@ -2,7 +2,9 @@ import NIOCore
 
 /// Server-sent events as the two APIs write them.
 enum EventStream {
-    /// An event with one line of data. LightLLM puts no blank after the colon, OpenAI does.
+    /// An event with one line of data.
+    ///
+    /// LightLLM puts no blank after the colon, OpenAI does.
     static func event(_ json: [UInt8], dialect: Dialect) -> ByteBuffer {
         var buffer = ByteBuffer()
         buffer.reserveCapacity(json.count + 8)

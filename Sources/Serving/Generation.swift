@@ -24,12 +24,16 @@ struct GenerationPiece: Sendable, Hashable {
     var finish: FinishReason?
 }
 
-/// A request that the engine has begun to run. Letting go of it cancels the request.
+/// A request that the engine has begun to run.
+///
+/// Letting go of it cancels the request.
 final class Generation: Sendable {
     /// Tokens of the prompt, image tokens among them.
     let promptTokenCount: Int
     /// Image tokens of the prompt.
     let imageTokenCount: Int
+    /// Tokens of the prompt that were not computed again.
+    var cachedTokenCount: Int { start.found.tokenCount }
     /// Where tokens get their text.
     let tokenizer: Tokenizer
     private let start: RequestStart
@@ -48,7 +52,9 @@ final class Generation: Sendable {
         self.imageTokenCount = imageTokenCount
     }
 
-    /// Hands every piece to `body`, the last of which has a `finish`. To be called once.
+    /// Hands every piece to `body`, the last of which has a `finish`.
+    ///
+    /// To be called once.
     ///
     /// The engine's stream is let go of before the last piece of an answer that a stop string ends.
     func run(_ body: (GenerationPiece) async throws -> Void) async throws {

@@ -15,6 +15,8 @@ struct GenerationRequest: Sendable {
     var images: [ImageReference] = []
     /// A cap on each picture's tiles.
     var maxTiles: Int?
+    /// Whether keys and values of earlier requests may be used, and kept for later ones.
+    var usesPrefixCache = true
     /// How tokens are chosen.
     var sampling = SamplingChoice()
     /// Texts that end the answer, as UTF-8.

@@ -1,6 +1,7 @@
 package import Engine
 import Hummingbird
 import HummingbirdCore
+import HummingbirdTLS
 package import Logging
 import NIOCore
 import NIOPosix
@@ -21,7 +22,8 @@ package enum ServerError: Error, Hashable, Sendable, CustomStringConvertible {
 
     package var description: String {
         switch self {
-        case .portInUse(let port): "port \(port) is in use; stop what listens there, or choose another with --port"
+        case .portInUse(let port):
+            "port \(port) is in use; stop what listens there, or choose another with --port"
         case .portNotPermitted(let port): "port \(port) is not permitted; choose one above 1023 with --port"
         case .hostNotAvailable(let host): "\(host) is no address of this machine; choose another with --host"
         case .failed: "the HTTP server failed"
@@ -49,12 +51,13 @@ package struct Server: Sendable {
         self.onReady = onReady
     }
 
-    /// Serves until SIGTERM or SIGINT, then drains, shuts the engine down and returns; a second signal ends it at once.
+    /// Serves until SIGTERM or SIGINT, then drains, shuts the engine down and returns; a second signal ends
+    /// it at once.
     package func run() async throws(ServerError) {
         do {
             let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
             try await withThrowingTaskGroup(of: Void.self) { group in
-                let services = makeServices()
+                let services = try makeServices()
                 group.addTask { try await services.run() }
                 group.addTask {
                     var count = 0
@@ -73,14 +76,14 @@ package struct Server: Sendable {
     }
 
     /// The HTTP server, and the one who drains it.
-    func makeServices() -> ServiceGroup {
+    func makeServices() throws -> ServiceGroup {
         let state = ServerState()
         let threads = NIOThreadPool(numberOfThreads: 8)
         threads.start()
         let port = configuration.port
         let application = Application(
             responder: makeResponder(state: state, threads: threads),
-            server: .http1(configuration: makeChannelConfiguration()),
+            server: try makeServer(),
             configuration: ApplicationConfiguration(
                 address: .hostname(configuration.host, port: port), serverName: nil, backlog: 1_024),
             onServerRunning: { [onReady] channel in await onReady(channel.localAddress?.port ?? port) },
@@ -105,7 +108,8 @@ package struct Server: Sendable {
             configuration: configuration, resolver: SystemResolver(threads: threads),
             group: MultiThreadedEventLoopGroup.singleton)
         let images = ImageLoader(
-            fetcher: fetcher, prompts: prompts, limits: configuration.imageLimits, processorCount: System.coreCount)
+            fetcher: fetcher, prompts: prompts, limits: configuration.imageLimits,
+            processorCount: System.coreCount)
         let service = ChatService(
             engine: engine, prompts: prompts, images: images, maxImages: configuration.maxImages)
         let gate = RequestGate(
@@ -117,14 +121,23 @@ package struct Server: Sendable {
             GenerateRoutes(service: service, gate: gate, defaults: defaults).routes,
             ChatRoutes(service: service, gate: gate, defaults: defaults, modelName: name).routes,
             ModelRoutes(
-                modelName: name, maxSequenceLength: engine.limits.maxSequenceLength, created: WallClock.seconds
+                modelName: name, maxSequenceLength: engine.limits.maxSequenceLength,
+                created: WallClock.seconds
             ).routes,
             HealthRoutes(engine: engine, state: state, stallSeconds: configuration.stallSeconds).routes,
             MetricsRoutes(
-                engine: engine, metrics: metrics, budget: budget, modelName: name, version: configuration.version
+                engine: engine, metrics: metrics, budget: budget, modelName: name,
+                version: configuration.version
             ).routes,
         ]
-        return Responder(routes: groups.flatMap(\.self), metrics: metrics, logger: logger)
+        let access = AccessRules(keys: configuration.keys, crossOrigin: configuration.crossOrigin)
+        return Responder(routes: groups.flatMap(\.self), access: access, metrics: metrics, logger: logger)
+    }
+
+    private func makeServer() throws -> HTTPServerBuilder {
+        let plain = HTTPServerBuilder.http1(configuration: makeChannelConfiguration())
+        guard let tls = configuration.tls else { return plain }
+        return try .tls(plain, tlsConfiguration: tls.configuration)
     }
 
     private func makeChannelConfiguration() -> HTTP1Channel.Configuration {
@@ -132,7 +145,8 @@ package struct Server: Sendable {
         return HTTP1Channel.Configuration(
             additionalChannelHandlers: [ConnectionGuard(times: times)],
             httpDecoderConfiguration: .init(
-                maxHeaderFieldSize: configuration.maxHeaderBytes, maxHeaderListSize: configuration.maxHeaderBytes,
+                maxHeaderFieldSize: configuration.maxHeaderBytes,
+                maxHeaderListSize: configuration.maxHeaderBytes,
                 maxHeaderFieldCount: configuration.maxHeaderFields))
     }
 

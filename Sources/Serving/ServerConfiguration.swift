@@ -1,4 +1,5 @@
 package import Images
+package import NIOSSL
 
 /// What the HTTP side may do and how far it goes.
 package struct ServerConfiguration: Sendable {
@@ -14,6 +15,15 @@ package struct ServerConfiguration: Sendable {
     package var version = "0.1.0"
     /// What a request leaves open.
     package var samplingDefaults = SamplingDefaults()
+
+    // MARK: Access
+
+    /// The keys that open the routes; none for everybody.
+    package var keys = APIKeys()
+    /// The web pages that may read answers.
+    package var crossOrigin = CrossOriginPolicy()
+    /// What HTTPS is spoken with; nil for HTTP.
+    package var tls: TLSIdentity?
 
     // MARK: Requests
 
@@ -36,6 +46,8 @@ package struct ServerConfiguration: Sendable {
     package var imageLimits = ImageLimits()
     /// Lets image URLs lead to loopback and private addresses.
     package var allowPrivateURLs = false
+    /// Certificates that those of HTTPS image URLs may be signed with, beside the system's.
+    package var imageAuthorities: [NIOSSLCertificate] = []
     /// How long fetching one picture may take in all, in seconds.
     package var fetchSeconds = 10.0
     /// The most pictures that are fetched at once.

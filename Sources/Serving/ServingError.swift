@@ -1,9 +1,12 @@
 import Engine
 import Images
+import JSON
 import Prompts
 import Scheduling
 
-/// Why a request gets no answer, as its client is told. Messages are fixed texts: nothing of a request is in them.
+/// Why a request gets no answer, as its client is told.
+///
+/// Messages are fixed texts: nothing of a request is in them.
 struct ServingError: Error, Hashable, Sendable {
     /// The HTTP status.
     let status: Int
@@ -29,6 +32,13 @@ struct ServingError: Error, Hashable, Sendable {
         error.param = param
         return error
     }
+
+    /// 401 for a request without a key, or with a wrong one.
+    static let unauthorized: ServingError = {
+        var error = ServingError(401, "the request needs a valid API key: Authorization: Bearer KEY")
+        error.code = "invalid_api_key"
+        return error
+    }()
 
     /// 404 for a path without a route.
     static let unknownRoute = ServingError(404, "there is no such route")
@@ -124,9 +134,11 @@ extension ServingError {
             case .emptyPrompt: .badRequest("the prompt is empty", param: promptParam)
             case .promptTooLong(let count, let limit):
                 .badRequest(
-                    "the prompt has \(count) tokens, and with an answer at most \(limit) fit", param: promptParam)
+                    "the prompt has \(count) tokens, and with an answer at most \(limit) fit",
+                    param: promptParam)
             case .tooManyImages(let count, let limit):
-                .badRequest("the request has \(count) images; at most \(limit) are accepted", param: imageParam)
+                .badRequest(
+                    "the request has \(count) images; at most \(limit) are accepted", param: imageParam)
             case .tooManyImageTokens(let count, let limit):
                 .badRequest(
                     "the images become \(count) tokens; at most \(limit) are accepted", param: imageParam)

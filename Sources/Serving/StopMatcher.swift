@@ -1,7 +1,8 @@
 /// Finds stop strings in a text that comes in pieces, and holds back no more than may become one.
 ///
-/// The match is the one that is complete first; of those complete at the same byte, the longest. So the result does
-/// not depend on where the pieces end. Works on UTF-8 bytes: in a `String`, "\n" is not found in "\r\n".
+/// The match is the one that is complete first; of those complete at the same byte, the longest. So the
+/// result does not depend on where the pieces end. Works on UTF-8 bytes: in a `String`, "\n" is not found in
+/// "\r\n".
 struct StopMatcher: Sendable {
     /// What to do with the text of a match.
     enum Treatment: Sendable {

@@ -161,6 +161,10 @@ package struct AttentionBatch: Sendable {
 }
 
 /// How to choose the next token of one row.
+///
+/// First `changes` and `bannedIDs`; of what is left the likeliest when greedy, else: divide by the temperature, keep the
+/// k likeliest, of these the likeliest until they have p of their probability, of these those at least as likely as
+/// `minP` times the likeliest; then draw.
 package struct SamplingRow: Sendable {
     /// Zero for greedy; otherwise what logits are divided by.
     package var temperature: Float
@@ -168,31 +172,42 @@ package struct SamplingRow: Sendable {
     package var topK: Int
     /// Keep the likeliest until their probabilities sum to p; 1 keeps all.
     package var topP: Float
+    /// Keep what is at least as likely as this part of the likeliest; zero keeps all.
+    package var minP: Float
     /// A uniform number in [0, 1) that decides; the caller derives it from the request's seed and the token's index.
     package var uniform: Double
+    /// What is done to the logits.
+    package var changes: LogitChanges
     /// Ids that may not be chosen.
     package var bannedIDs: [Int32]
     /// Ids at or beyond it are never chosen: a padded vocabulary has more logits than tokens.
     package var vocabularyCount: Int
     /// How many of the likeliest tokens to report, with natural logarithms of their probabilities.
     package var topLogprobCount: Int
+    /// A token that is the result whatever the rest says, for its log-probability and rank; below the row's width.
+    package var givenID: Int32?
 
     /// Greedy by default.
     package init(
-        temperature: Float = 0, topK: Int = 0, topP: Float = 1, uniform: Double = 0, bannedIDs: [Int32] = [],
-        vocabularyCount: Int, topLogprobCount: Int = 0,
+        temperature: Float = 0, topK: Int = 0, topP: Float = 1, minP: Float = 0, uniform: Double = 0,
+        changes: LogitChanges = LogitChanges(), bannedIDs: [Int32] = [], vocabularyCount: Int,
+        topLogprobCount: Int = 0, givenID: Int32? = nil,
     ) {
         self.temperature = temperature
         self.topK = topK
         self.topP = topP
+        self.minP = minP
         self.uniform = uniform
+        self.changes = changes
         self.bannedIDs = bannedIDs
         self.vocabularyCount = vocabularyCount
         self.topLogprobCount = topLogprobCount
+        self.givenID = givenID
     }
 }
 
-/// A chosen token. Log-probabilities are of the untouched softmax (no temperature, no bans), natural logarithm.
+/// A chosen token. Log-probabilities are of the untouched softmax (no temperature, no changes, no bans), natural
+/// logarithm.
 package struct SampledToken: Sendable, Hashable {
     /// A token and its log-probability.
     package struct Candidate: Sendable, Hashable {

@@ -1,3 +1,5 @@
+import JSON
+
 /// A token that is found in the text itself, before the pipeline sees it.
 package struct AddedToken: Sendable {
     /// The token's id.

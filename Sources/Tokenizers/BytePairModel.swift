@@ -1,3 +1,5 @@
+import JSON
+
 /// Byte-pair encoding's tables: a vocabulary and the merges that build it up from bytes.
 struct BytePairModel: Sendable {
     /// What becomes of a byte that the vocabulary does not have.
@@ -48,7 +50,7 @@ struct BytePairModel: Sendable {
         where settings[name].string ?? "" != "" {
             throw TokenizerError("the model has a \(name), which is not supported")
         }
-        if case .number(let dropout) = settings["dropout"], dropout != 0 {
+        if let dropout = settings["dropout"].double, dropout != 0 {
             throw TokenizerError("the model has dropout, which is not supported")
         }
     }
@@ -70,14 +72,9 @@ struct BytePairModel: Sendable {
         // A member takes about fifteen bytes.
         var vocabulary = Vocabulary(expected: min(json.count / 40, 200_000))
         let alphabet = ByteAlphabet.bytes
-        var reader = JSONReader(json, at: position)
-        var token: [UInt8] = []
-        guard reader.peek() == UInt8(ascii: "{") else {
-            throw TokenizerError("the model's vocab is not an object")
-        }
-        try reader.members(&token) { reader, key throws(TokenizerError) in
-            let id = try reader.identifier()
-            var bytes = key
+        var reader = try VocabularyReader(JSONCursor(json, at: position))
+        while let id = try reader.next() {
+            var bytes = reader.token
             let isLiteral = !ByteAlphabet.decode(&bytes, with: alphabet)
             try vocabulary.add(bytes, isLiteral: isLiteral, id: id)
         }
@@ -88,15 +85,10 @@ struct BytePairModel: Sendable {
         _ json: [UInt8], at position: Int, _ vocabulary: Vocabulary
     ) throws(TokenizerError) -> MergeTable {
         var table = MergeTable(expected: vocabulary.size * 2)
-        var reader = JSONReader(json, at: position)
-        var merge = MergeReader()
+        var reader = try MergeReader(JSONCursor(json, at: position))
         var rank: UInt32 = 0
-        guard reader.peek() == UInt8(ascii: "[") else {
-            throw TokenizerError("the model's merges are not an array")
-        }
-        try reader.array { reader throws(TokenizerError) in
-            try merge.read(&reader)
-            try merge.add(to: &table, rank: rank, vocabulary)
+        while try reader.next() {
+            try reader.add(to: &table, rank: rank, vocabulary)
             rank += 1
         }
         return table

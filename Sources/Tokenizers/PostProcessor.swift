@@ -1,3 +1,5 @@
+import JSON
+
 /// The ids put round an encoded text when special tokens are asked for.
 struct PostProcessor: Sendable {
     /// Ids before the text.

@@ -1,3 +1,5 @@
+import JSON
+
 /// Cuts text into the pieces that the model encodes one by one.
 ///
 /// It is a list of stages, each of which cuts the pieces of the one before.

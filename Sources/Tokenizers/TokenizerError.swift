@@ -1,3 +1,5 @@
+import JSON
+
 /// Why a `tokenizer.json` cannot be used.
 package struct TokenizerError: Error, Sendable, CustomStringConvertible {
     /// What is wrong and where, for the person who installed the file.
@@ -9,5 +11,10 @@ package struct TokenizerError: Error, Sendable, CustomStringConvertible {
     /// An error with that message.
     init(_ message: String) {
         self.message = "tokenizer.json: " + message
+    }
+
+    /// The file is not JSON.
+    init(_ error: JSONError) {
+        self.init(error.problem)
     }
 }

@@ -1,3 +1,5 @@
+import JSON
+
 /// A `tokenizer.json`, read into its stages.
 struct TokenizerFile {
     /// Whether text is put into NFC first.
@@ -14,9 +16,7 @@ struct TokenizerFile {
     /// Reads the text of the file.
     init(_ json: [UInt8]) throws(TokenizerError) {
         guard Self.isUTF8(json) else { throw TokenizerError("the file is not UTF-8") }
-        var outline = Outline()
-        var reader = JSONReader(json)
-        try outline.read(&reader)
+        let outline = try Outline(json)
         composes = try Self.composes(outline.settings["normalizer"] ?? .null)
         preTokenizer = try PreTokenizer(outline.settings["pre_tokenizer"] ?? .null)
         try Self.checkDecoder(outline.settings["decoder"] ?? .null)
@@ -30,39 +30,44 @@ struct TokenizerFile {
 
     /// What is where in the file.
     private struct Outline {
-        var settings: [String: JSONValue] = [:]
-        var modelSettings: [(key: String, value: JSONValue)] = []
+        var settings = JSONObject()
+        var modelSettings = JSONObject()
         var vocabularyAt: Int?
         var mergesAt: Int?
 
-        mutating func read(_ reader: inout JSONReader) throws(TokenizerError) {
-            guard reader.peek() == UInt8(ascii: "{") else {
+        init(_ json: [UInt8]) throws(TokenizerError) {
+            var cursor = JSONCursor(json, options: JSONOptions(maxDepth: 128))
+            guard cursor.peek() == UInt8(ascii: "{") else {
                 throw TokenizerError("the file is not a JSON object")
             }
-            try reader.object { reader, key throws(TokenizerError) in
-                if key == "model" {
-                    try readModel(&reader)
-                } else {
-                    settings[key] = try JSONValue(&reader)
-                }
-            }
-            guard reader.peek() == nil else {
-                throw reader.malformed("something follows the end of the object")
-            }
+            do throws(JSONError) { try read(&cursor) } catch { throw TokenizerError(error) }
         }
 
-        private mutating func readModel(_ reader: inout JSONReader) throws(TokenizerError) {
-            try reader.object { reader, key throws(TokenizerError) in
-                _ = reader.peek()
+        private mutating func read(_ cursor: inout JSONCursor) throws(JSONError) {
+            try cursor.openObject()
+            while let key = try cursor.nextKey() {
+                if key == "model" {
+                    try readModel(&cursor)
+                } else {
+                    settings.set(key, try cursor.value())
+                }
+            }
+            try cursor.end()
+        }
+
+        private mutating func readModel(_ cursor: inout JSONCursor) throws(JSONError) {
+            try cursor.openObject()
+            while let key = try cursor.nextKey() {
+                _ = cursor.peek()
                 switch key {
                 case "vocab":
-                    vocabularyAt = reader.position
-                    try reader.skip()
+                    vocabularyAt = cursor.offset
+                    try cursor.skip()
                 case "merges":
-                    mergesAt = reader.position
-                    try reader.skip()
+                    mergesAt = cursor.offset
+                    try cursor.skip()
                 default:
-                    modelSettings.append((key, try JSONValue(&reader)))
+                    modelSettings.set(key, try cursor.value())
                 }
             }
         }

@@ -25,6 +25,9 @@ struct EngineOptions: ParsableArguments {
     @Option(name: .flag("chunked_prefill_size"), help: "The most prompt tokens of one request in a step; by default half.")
     var chunkSize: Int?
 
+    @Flag(name: .flag("disable_dynamic_prompt_cache"), help: "Compute every prompt afresh.")
+    var disablesPrefixCache = false
+
     @Option(name: .flag("cache_capacity"), help: "The most pictures whose embeddings are kept.")
     var imageCapacity = 200
 
@@ -90,6 +93,7 @@ struct EngineOptions: ParsableArguments {
         configuration.queuedRequests = queuedRequests
         configuration.tokensPerStep = tokensPerStep
         configuration.chunkSize = chunkSize
+        configuration.keepsPrefixes = !disablesPrefixCache
         configuration.imageCapacity = imageCapacity
         configuration.imageCacheBytes = Int(imageCacheGigabytes * 0x1p30)
         configuration.tilesPerStep = tilesPerStep

@@ -11,7 +11,7 @@ struct Answer {
     /// The likeliest tokens at each place.
     private(set) var top: [[Int32]] = []
     private(set) var logprobs: [Float] = []
-    private(set) var cachedImageCount = 0
+    private(set) var found = CacheFindings(tokenCount: 0, imageCount: 0)
     private(set) var finish: FinishReason?
 
     /// 32 greedy tokens for a golden case.
@@ -28,7 +28,7 @@ struct Answer {
     init(_ stream: TokenStream) async throws {
         for try await event in stream {
             switch event {
-            case .started(let start): cachedImageCount = start.cachedImageCount
+            case .started(let start): found = start.found
             case .token(let token):
                 tokens.append(token.id)
                 logprobs.append(token.logprob)

@@ -67,12 +67,12 @@ struct EngineTests {
 
     @Test func `letting go of a stream cancels its request`() async throws {
         let engine = try model.makeEngine()
-        let task = Task {
-            let stream = try engine.submit(PreparedPrompt(tokenIDs: [5, 6, 7]), images: [], sampling: greedy(800))
+        // On a busy machine an answer may be complete before its stream is let go of; not every time.
+        for _ in 0..<20 where engine.statistics().requestsCancelled == 0 {
+            let stream = try engine.submit(PreparedPrompt(tokenIDs: [5, 6, 7]), images: [], sampling: greedy(1000))
             for try await event in stream { if case .token = event { break } }
+            try await settle(engine)
         }
-        try await task.value
-        try await settle(engine)
         let statistics = engine.statistics()
         #expect(statistics.requestsCancelled == 1 && statistics.usedPages == 0)
         await engine.shutDown(drainSeconds: 0)
@@ -84,12 +84,12 @@ struct EngineTests {
             $0.queuedRequests = 1
         }
         let prompt = PreparedPrompt(tokenIDs: [5, 6, 7])
-        let first = try engine.submit(prompt, images: [], sampling: greedy(50))
+        let first = try engine.submit(prompt, images: [], sampling: greedy(900))
         let second = try engine.submit(prompt, images: [], sampling: greedy(2))
         #expect(throws: AdmissionError.queueFull) {
             try engine.submit(prompt, images: [], sampling: greedy(1))
         }
-        #expect(try await Answer(first).tokens.count == 50)
+        #expect(try await Answer(first).tokens.count == 900)
         #expect(try await Answer(second).tokens.count == 2)
         #expect(try await Answer(engine.submit(prompt, images: [], sampling: greedy(1))).tokens.count == 1)
         await engine.shutDown(drainSeconds: 0)

@@ -40,10 +40,10 @@ struct GoldenEngineTests {
             let second = try await Answer(of: golden, model, engine)
             let after = engine.statistics()
             #expect(first.tokens == golden.greedyIds && second.tokens == first.tokens, "\(golden.name)")
-            #expect(second.cachedImageCount == golden.images.count)
+            #expect(second.found.imageCount == golden.images.count)
             #expect(after.tilesEncoded == between.tilesEncoded, "the tower ran again for \(golden.name)")
             #expect(after.imageCacheHits - between.imageCacheHits == golden.images.count)
-            #expect(between.tilesEncoded > before.tilesEncoded || first.cachedImageCount == golden.images.count)
+            #expect(between.tilesEncoded > before.tilesEncoded || first.found.imageCount == golden.images.count)
         }
         await engine.shutDown(drainSeconds: 0)
     }

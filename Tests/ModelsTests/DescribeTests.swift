@@ -1,6 +1,8 @@
 import Checkpoints
 import Images
+import JSON
 import Tensors
+import TestSupport
 import Testing
 
 @testable import Models
@@ -14,11 +16,11 @@ import Testing
         for (key, value) in changes {
             let path = key.split(separator: ".").map(String.init)
             if path.count == 1 {
-                settings[key] = value
+                settings.set(key, value)
             } else {
                 var inner = settings[path[0]]?.object ?? [:]
-                inner[path[1]] = value
-                settings[path[0]] = .object(inner)
+                inner.set(path[1], value)
+                settings.set(path[0], .object(inner))
             }
         }
         return ModelFiles(
@@ -27,7 +29,7 @@ import Testing
     }
 
     @Test func `both layouts of one model are described alike`() throws {
-        for file in Fixtures.golden {
+        for file in GoldenFile.all {
             let descriptions = try file.models.map { try ModelFamilies.describe(Fixtures.folder($0)) }
             #expect(descriptions[0].text == descriptions[1].text)
             #expect(descriptions[0].vision == descriptions[1].vision)
@@ -69,10 +71,10 @@ import Testing
     @Test(arguments: sizes)
     func `a size that cannot be is refused by name`(key: String) throws {
         let values: [JSONValue] = [
-            .number("0"), .number("-1"), .number("2147483648"), .number("1e30"),
-            .number("9223372036854775807"),
-            .number("-9223372036854775808"), .number("9223372036854775808"), .number("1.5"), .number("NaN"),
-            .string("64"), .bool(true), .array([]), .array([.number("0"), .number("0")]), .object([:]),
+            .int(0), .int(-1), .int(2147483648), .double(1e30),
+            .int(9223372036854775807),
+            .int(-9223372036854775808), .double(9223372036854775808), .double(1.5), .double(.nan),
+            .string("64"), .bool(true), .array([]), .array([.int(0), .int(0)]), .object([:]),
         ]
         for value in values {
             let files = try Self.files("internvl-llama-hf", [key: value])
@@ -87,36 +89,36 @@ import Testing
 
     /// Changes of the HF Llama fixture, and the key the error must name.
     static let refused: [(key: String, value: JSONValue, named: String)] = [
-        ("text_config.num_attention_heads", .number("5"), "num_key_value_heads"),
-        ("text_config.num_key_value_heads", .number("4"), "num_key_value_heads"),
-        ("text_config.head_dim", .number("15"), "head_dim"),
-        ("vision_config.num_attention_heads", .number("5"), "num_attention_heads"),
-        ("vision_config.patch_size", .number("16"), "image_size"),
-        ("vision_config.image_size", .array([.number("112"), .number("224")]), "image_size"),
+        ("text_config.num_attention_heads", .int(5), "num_key_value_heads"),
+        ("text_config.num_key_value_heads", .int(4), "num_key_value_heads"),
+        ("text_config.head_dim", .int(15), "head_dim"),
+        ("vision_config.num_attention_heads", .int(5), "num_attention_heads"),
+        ("vision_config.patch_size", .int(16), "image_size"),
+        ("vision_config.image_size", .array([.int(112), .int(224)]), "image_size"),
         ("vision_config.hidden_act", .string("quick_gelu"), "hidden_act"),
         ("vision_config.norm_type", .string("batch_norm"), "norm_type"),
-        ("vision_config.num_channels", .number("1"), "num_channels"),
+        ("vision_config.num_channels", .int(1), "num_channels"),
         ("vision_config.use_mean_pooling", .bool(false), "use_mean_pooling"),
         ("text_config.hidden_act", .string("gelu_new"), "hidden_act"),
         ("text_config.model_type", .string("mamba"), "llama, qwen2"),
-        ("text_config.rms_norm_eps", .number("-1"), "rms_norm_eps"),
+        ("text_config.rms_norm_eps", .int(-1), "rms_norm_eps"),
         ("text_config.use_sliding_window", .string("yes"), "use_sliding_window"),
         ("text_config.layer_types", .array([.string("sliding_attention")]), "layer_types"),
         (
             "text_config.rope_parameters",
-            .object(["rope_type": .string("longrope"), "factor": .number("2")]), "longrope"
+            .object(["rope_type": .string("longrope"), "factor": .int(2)]), "longrope"
         ),
         ("text_config.rope_parameters", .object(["rope_type": .string("linear")]), "rope_parameters.factor"),
-        ("text_config.rope_parameters", .object(["rope_theta": .number("0")]), "rope_theta"),
+        ("text_config.rope_parameters", .object(["rope_theta": .int(0)]), "rope_theta"),
         (
-            "text_config.rope_parameters", .object(["partial_rotary_factor": .number("0.5")]),
+            "text_config.rope_parameters", .object(["partial_rotary_factor": .double(0.5)]),
             "partial_rotary_factor"
         ),
         ("text_config", .null, "text_config"),
-        ("vision_config", .number("3"), "vision_config"),
-        ("downsample_ratio", .number("0.25"), "downsample_ratio"),
-        ("vision_feature_layer", .number("-3"), "vision_feature_layer"),
-        ("vision_feature_layer", .array([.number("-1")]), "vision_feature_layer"),
+        ("vision_config", .int(3), "vision_config"),
+        ("downsample_ratio", .double(0.25), "downsample_ratio"),
+        ("vision_feature_layer", .int(-3), "vision_feature_layer"),
+        ("vision_feature_layer", .array([.int(-1)]), "vision_feature_layer"),
         ("vision_feature_select_strategy", .string("full"), "vision_feature_select_strategy"),
         ("projector_hidden_act", .string("relu"), "projector_hidden_act"),
         ("dtype", .string("float64"), "dtype"),
@@ -145,12 +147,12 @@ import Testing
         #expect(fixed.vision?.tiling.maxTiles == 1)
         #expect(fixed.vision?.tiling.useThumbnail == false)
         let bounded = try ModelFamilies.describe(
-            Self.files(name, ["min_dynamic_patch": .number("2"), "max_dynamic_patch": .number("6")]))
+            Self.files(name, ["min_dynamic_patch": .int(2), "max_dynamic_patch": .int(6)]))
         #expect(bounded.vision?.tiling.minTiles == 2)
         #expect(bounded.vision?.tiling.maxTiles == 6)
-        let shallow = try ModelFamilies.describe(Self.files(name, ["select_layer": .number("-2")]))
+        let shallow = try ModelFamilies.describe(Self.files(name, ["select_layer": .int(-2)]))
         #expect(shallow.vision?.layerCount == 1)
-        for (key, value) in [("ps_version", JSONValue.string("v1")), ("force_image_size", .number("224"))] {
+        for (key, value) in [("ps_version", JSONValue.string("v1")), ("force_image_size", .int(224))] {
             let files = try Self.files(name, [key: value])
             #expect { _ = try ModelFamilies.describe(files) } throws: { "\($0)".contains(key) }
         }
@@ -171,7 +173,7 @@ import Testing
         let files = try Self.files("internvl-llama-hf", ["text_config.eos_token_id": .null])
         let without = ModelFiles(config: files.config)
         #expect { _ = try ModelFamilies.describe(without) } throws: { "\($0)".contains("eos_token_id") }
-        let beyond = try Self.files("internvl-llama-hf", ["eos_token_id": .number("700")])
+        let beyond = try Self.files("internvl-llama-hf", ["eos_token_id": .int(700)])
         #expect {
             _ = try ModelFamilies.describe(ModelFiles(config: beyond.config))
         } throws: { "\($0)".contains("eos_token_id is 700") }

@@ -1,5 +1,6 @@
 import Images
 import Tensors
+import TestSupport
 import Testing
 
 @testable import Models
@@ -9,7 +10,7 @@ import Testing
     @Test(arguments: Fixtures.models)
     func `picture embeddings equal the reference`(name: String) throws {
         let driver = try FixtureModel.driver(name, as: .f32)
-        let golden = Fixtures.golden(for: name)
+        let golden = GoldenFile.of(name)
         var largest: Float = 0
         for example in golden.cases {
             guard let rows = example.embeddingRows, let expected = example.embeddings else { continue }
@@ -33,7 +34,7 @@ import Testing
     func `logits and 32 greedy tokens equal the reference`(name: String) throws {
         let driver = try FixtureModel.driver(name, as: .f32)
         var largest: Float = 0
-        for example in Fixtures.golden(for: name).cases {
+        for example in GoldenFile.of(name).cases {
             let sequence = try driver.sequence(for: example)
             var logits = try driver.extend(sequence, by: example.inputIds)
             largest = max(largest, largestDifference(logits, Fixtures.floats(example.logits)))
@@ -54,7 +55,7 @@ import Testing
     func `chunks that end within a picture give the same logits`(name: String) throws {
         let driver = try FixtureModel.driver(name, as: .f32)
         var largest: Float = 0
-        for example in Fixtures.golden(for: name).cases {
+        for example in GoldenFile.of(name).cases {
             let sequence = try driver.sequence(for: example)
             var rest = example.inputIds[...]
             var logits: [Float] = []
@@ -73,7 +74,7 @@ import Testing
     @Test(arguments: Fixtures.models)
     func `sequences in one batch do not see each other`(name: String) throws {
         let driver = try FixtureModel.driver(name, as: .f32)
-        let cases = Fixtures.golden(for: name).cases.filter { $0.images.isEmpty || $0.name == "two-tiles" }
+        let cases = GoldenFile.of(name).cases.filter { $0.images.isEmpty || $0.name == "two-tiles" }
         var parts: [(sequence: PagedDriver.Sequence, ids: [Int32])] = []
         for example in cases { parts.append((try driver.sequence(for: example), example.inputIds)) }
         // A first pass over a different number of tokens of each, then the rest.
@@ -92,7 +93,7 @@ import Testing
         let driver = try FixtureModel.driver(name, as: .bf16)
         var equalCount = 0
         var largest: Float = 0
-        for example in Fixtures.golden(for: name).cases {
+        for example in GoldenFile.of(name).cases {
             let sequence = try driver.sequence(for: example)
             var logits = try driver.extend(sequence, by: example.inputIds)
             largest = max(largest, largestDifference(logits, Fixtures.floats(example.logits)))
@@ -115,7 +116,7 @@ import Testing
     @Test(arguments: Fixtures.models)
     func `our tiles are the reference's within one step`(name: String) throws {
         let description = try ModelFamilies.describe(Fixtures.folder(name))
-        for example in Fixtures.golden(for: name).cases {
+        for example in GoldenFile.of(name).cases {
             guard let reference = try example.tiles() else { continue }
             var options = try #require(description.vision).tiling
             options.minTiles = example.tiling.minTiles ?? options.minTiles

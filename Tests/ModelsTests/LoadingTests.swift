@@ -3,6 +3,7 @@ import Checkpoints
 import Foundation
 import Synchronization
 import Tensors
+import TestSupport
 import Testing
 
 @testable import Models
@@ -48,7 +49,7 @@ import Testing
         let model = try ModelFamilies.load(
             source, description: description, device: device, elementType: .f32)
         let driver = try PagedDriver(model, device: device, elementType: .f32)
-        let example = Fixtures.golden(for: name).cases[2]
+        let example = GoldenFile.of(name).cases[2]
         let logits = try driver.extend(try driver.sequence(for: example), by: example.inputIds)
         #expect(largestDifference(logits, Fixtures.floats(example.logits)) < 1e-3)
     }
@@ -122,7 +123,7 @@ import Testing
         let made = try ModelFamilies.load(
             ModelFamilies.randomWeights(for: description, seed: 3), description: description, device: device,
             elementType: .f32)
-        let example = Fixtures.golden(for: name).cases[2]
+        let example = GoldenFile.of(name).cases[2]
         let logits = try [loaded, made].map { model in
             let driver = try PagedDriver(model, device: device, elementType: .f32)
             return try driver.extend(try driver.sequence(for: example), by: example.inputIds)

@@ -2,6 +2,7 @@ import CPUBackend
 import Checkpoints
 import Images
 import Tensors
+import TestSupport
 
 @testable import Models
 

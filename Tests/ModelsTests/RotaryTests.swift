@@ -1,6 +1,8 @@
 import CPUBackend
 import Checkpoints
+import JSON
 import Tensors
+import TestSupport
 import Testing
 
 @testable import Models
@@ -9,16 +11,18 @@ import Testing
 @Suite struct RotaryTests {
     @Test(arguments: ["internvl-llama-hf", "internvl-llama-opengvlab"])
     func `every rotary scaling gives the reference's logits`(name: String) throws {
-        let golden = Fixtures.golden(for: name)
+        let golden = GoldenFile.of(name)
         let ids = try #require(golden.ropeInputIds)
-        for variation in try #require(golden.ropeVariations) {
+        let variations = try RotaryVariation.all()
+        #expect(variations.count == 5)
+        for variation in variations {
             let config = try ModelFiles(folder: Fixtures.folder(name)).config
             let key = name.hasSuffix("hf") ? "text_config" : "llm_config"
             var settings = config.settings
             var text = settings[key]?.object ?? [:]
-            text["rope_parameters"] = nil
-            text.merge(variation.textConfig) { $1 }
-            settings[key] = .object(text)
+            text.set("rope_parameters", .null)
+            for (key, value) in variation.textConfig.members { text.set(key, value) }
+            settings.set(key, .object(text))
             var description = try ModelFamilies.describe(
                 ModelFiles(config: ConfigSection(file: "config.json", settings: settings)))
             // The reference turns the whole prompt as its length asks for.
@@ -70,8 +74,8 @@ import Testing
 
     @Test(arguments: ["longrope", "su", "mrope"])
     func `another scaling is refused by name`(type: String) {
-        let settings: [String: JSONValue] = [
-            "max_position_embeddings": .number("64"),
+        let settings: JSONObject = [
+            "max_position_embeddings": .int(64),
             "rope_scaling": .object(["type": .string(type)]),
         ]
         #expect {

@@ -19,8 +19,8 @@ struct SchedulerSimulation {
     private var nextID: UInt64 = 0
     private var preparing: [ImageKey] = []
     private var started: Set<RequestID> = []
-    /// What the cache holds in each slot: whose token, and its place.
-    private var stored: [Int32: (RequestID, Int)] = [:]
+    /// What the cache holds in each slot: a token and all before it, as one number.
+    private var stored: [Int32: Int] = [:]
     /// What each live request was asked to do, to replay it alone.
     private(set) var asked: [RequestID: (PreparedPrompt, SamplingParameters)] = [:]
 
@@ -124,11 +124,14 @@ struct SchedulerSimulation {
             brokenRules.append("tokens beyond the pages")
             return
         }
+        guard let request = scheduler.running.first(where: { $0.id == sequence.id }) else { return }
+        var history = 0
         for position in 0..<end {
+            history = [history, request.keys[position].hashValue].hashValue
             let slot = sequence.pages[position / size] * Int32(size) + Int32(position % size)
             if position >= sequence.start {
-                stored[slot] = (sequence.id, position)
-            } else if stored[slot]?.0 != sequence.id || stored[slot]?.1 != position {
+                stored[slot] = history
+            } else if stored[slot] != history {
                 brokenRules.append("a token is not where it is looked for")
             }
         }

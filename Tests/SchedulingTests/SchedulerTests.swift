@@ -4,9 +4,13 @@ import Testing
 
 /// Single decisions of the scheduler.
 struct SchedulerTests {
-    static let limits = SchedulerLimits(
-        pageCount: 16, pageSize: 4, modelLength: 64, runningRequests: 4, tokensPerStep: 16, chunkSize: 8,
-        imageCapacity: 2, imagePageCount: 4, rowsPerImagePage: 2, tilesPerStep: 1, preparations: 2)
+    static let limits = {
+        var limits = SchedulerLimits(
+            pageCount: 16, pageSize: 4, modelLength: 64, runningRequests: 4, tokensPerStep: 16, chunkSize: 8,
+            imageCapacity: 2, imagePageCount: 4, rowsPerImagePage: 2, tilesPerStep: 1, preparations: 2)
+        limits.keepsPrefixes = false
+        return limits
+    }()
 
     private func scheduler(_ limits: SchedulerLimits = Self.limits) -> Scheduler {
         Scheduler(limits: limits, endIDs: [0])
@@ -151,6 +155,50 @@ struct SchedulerTests {
             _ = scheduler.commit(plan, chosen: plan.sequences.map { $0.choice == nil ? nil : 7 })
         }
         #expect(scheduler.isIdle && scheduler.counters.finished == 2 && scheduler.counters.generatedTokens == 32)
+    }
+
+    @Test func `what a prompt has in common with an earlier one is not computed again`() throws {
+        var limits = Self.limits
+        limits.keepsPrefixes = true
+        var scheduler = scheduler(limits)
+        try ask(&scheduler, 1, tokens: 10, pictures: [(picture(1), 2, 4)])
+        _ = scheduler.commit(scheduler.plan(), chosen: [nil])
+        _ = scheduler.finishPreparing(picture(1), succeeded: true)
+        while !scheduler.isIdle {
+            let plan = scheduler.plan()
+            _ = scheduler.commit(plan, chosen: plan.sequences.map { $0.choice == nil ? nil : 7 })
+        }
+        #expect(scheduler.usedPageCount == 0 && scheduler.prefixes.keptCount == 3)
+        // The same again: two of its three pages are kept whole, and the picture lies in them.
+        try ask(&scheduler, 2, tokens: 10, pictures: [(picture(1), 2, 4)])
+        var plan = scheduler.plan()
+        #expect(shape(plan) == ["2: 8+2 choose"] && plan.started.first?.found.tokenCount == 8)
+        #expect(plan.started.first?.found.imageCount == 1 && scheduler.images.referencedCount == 0)
+        _ = scheduler.commit(plan, chosen: [7])
+        // Another picture in the same place shares only what is before it, which is no whole page.
+        try ask(&scheduler, 3, tokens: 10, pictures: [(picture(2), 2, 4)])
+        plan = scheduler.plan()
+        #expect(plan.sequences.last.map { $0.start } == 0 && plan.preparations.count == 1)
+        #expect(scheduler.violations() == [])
+    }
+
+    @Test func `a request that asks for it is computed afresh`() throws {
+        var limits = Self.limits
+        limits.keepsPrefixes = true
+        var scheduler = scheduler(limits)
+        for id in 1...2 {
+            var prompt = PreparedPrompt(tokenIDs: Array(repeating: 5, count: 9))
+            prompt.usesPrefixCache = id == 1
+            scheduler.submit(
+                RequestID(UInt64(id)), prompt: prompt, sampling: try SamplingParameters(maxNewTokens: 1), seed: 1)
+            var starts: [Int] = []
+            while !scheduler.isIdle {
+                let plan = scheduler.plan()
+                starts += plan.sequences.map(\.start)
+                _ = scheduler.commit(plan, chosen: plan.sequences.map { $0.choice == nil ? nil : 7 })
+            }
+            #expect(starts == [0, 8])
+        }
     }
 
     @Test func `a request without a usable token fails alone`() throws {

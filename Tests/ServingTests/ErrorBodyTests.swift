@@ -1,4 +1,5 @@
 import Engine
+import JSON
 import NIOCore
 import Testing
 
@@ -12,8 +13,14 @@ struct ErrorBodyTests {
 
     @Test func `both APIs have their own types and codes`() {
         let error = ServingError.badRequest("top_p must be above 0", param: "top_p")
-        #expect(json(error, .native) == #"{"error":{"message":"top_p must be above 0","type":"BadRequestError","param":"top_p","code":400}}"#)
-        #expect(json(error, .openAI) == #"{"error":{"message":"top_p must be above 0","type":"invalid_request_error","param":"top_p","code":null}}"#)
+        #expect(
+            json(error, .native)
+                == #"{"error":{"message":"top_p must be above 0","type":"BadRequestError","param":"top_p","code":400}}"#
+        )
+        #expect(
+            json(error, .openAI)
+                == #"{"error":{"message":"top_p must be above 0","type":"invalid_request_error","param":"top_p","code":null}}"#
+        )
         #expect(json(.unknownModel, .openAI).contains(#""param":"model","code":"model_not_found""#))
     }
 
@@ -26,7 +33,8 @@ struct ErrorBodyTests {
     ])
     func `each status has its type`(status: Int, native: String, openAI: String) throws {
         let errors: [ServingError] = [
-            .badRequest("x"), .unknownRoute, .methodNotAllowed(allow: "GET"), .requestTimeout, .bodyTooLarge(limit: 1),
+            .badRequest("x"), .unknownRoute, .methodNotAllowed(allow: "GET"), .requestTimeout,
+            .bodyTooLarge(limit: 1),
             .notJSON, .headersTooLarge, .tooManyRequests, .failed, .shuttingDown,
         ]
         let error = try #require(errors.first { $0.status == status })
@@ -38,8 +46,11 @@ struct ErrorBodyTests {
     @Test func `what is busy says when to try again`() {
         #expect(ServingError.tooManyRequests.retryAfter != nil && ServingError.shuttingDown.retryAfter != nil)
         #expect(ServingError(.queueFull, promptParam: "p", imageParam: "i") == .tooManyRequests)
-        #expect(ServingError(.promptTooLong(tokenCount: 9, limit: 8), promptParam: "p", imageParam: "i").param == "p")
-        #expect(ServingError(.tooManyImages(count: 9, limit: 8), promptParam: "p", imageParam: "i").param == "i")
+        #expect(
+            ServingError(.promptTooLong(tokenCount: 9, limit: 8), promptParam: "p", imageParam: "i").param
+                == "p")
+        #expect(
+            ServingError(.tooManyImages(count: 9, limit: 8), promptParam: "p", imageParam: "i").param == "i")
     }
 
     @Test func `a key of the body is told only if it is one of ours`() {

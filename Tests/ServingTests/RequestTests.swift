@@ -1,3 +1,4 @@
+import JSON
 import Prompts
 import Testing
 
@@ -5,10 +6,11 @@ import Testing
 
 /// The bodies of both APIs.
 struct RequestTests {
-    private func json(_ text: String) throws -> JSONValue { try JSONReader.read(Array(text.utf8)) }
+    private func json(_ text: String) throws -> JSONValue { try JSONValue(reading: Array(text.utf8)) }
 
     private func native(_ parameters: String) throws -> GenerateRequest {
-        try GenerateRequest(json(#"{"inputs":"Hello","parameters":{\#(parameters)}}"#), defaults: SamplingDefaults())
+        try GenerateRequest(
+            json(#"{"inputs":"Hello","parameters":{\#(parameters)}}"#), defaults: SamplingDefaults())
     }
 
     private func chat(_ fields: String) throws -> ChatRequest {
@@ -50,7 +52,8 @@ struct RequestTests {
         let defaults = SamplingDefaults(samples: true, temperature: 0.7, topP: 0.8, topK: 20)
         let request = try GenerateRequest(json(#"{"inputs":"Hello"}"#), defaults: defaults)
         #expect(request.generation.sampling.temperature == 0.7 && request.generation.sampling.topK == 20)
-        let off = try GenerateRequest(json(#"{"inputs":"H","parameters":{"do_sample":false}}"#), defaults: defaults)
+        let off = try GenerateRequest(
+            json(#"{"inputs":"H","parameters":{"do_sample":false}}"#), defaults: defaults)
         #expect(off.generation.sampling == SamplingChoice())
         let body = try json(#"{"messages":[{"role":"user","content":"Hi"}],"top_p":0.5}"#)
         let chat = try ChatRequest(body, defaults: defaults)
@@ -58,17 +61,26 @@ struct RequestTests {
     }
 
     @Test(arguments: [
-        #""max_new_tokens":0"#, #""max_new_tokens":-1"#, #""max_new_tokens":9223372036854775808"#, #""max_new_tokens":1e30"#,
-        #""max_new_tokens":"5""#, #""max_new_tokens":1.5"#, #""temperature":-1"#, #""temperature":"NaN""#, #""temperature":101"#,
-        #""top_p":0"#, #""top_p":1.0000001"#, #""top_k":0"#, #""top_k":-2"#, #""top_k":2147483648"#, #""seed":-2"#,
-        #""seed":9223372036854775808"#, #""best_of":0"#, #""best_of":2"#, #""best_of":9"#, #""n":2"#, #""n":16384"#,
-        #""repetition_penalty":1.5"#, #""presence_penalty":-1e308"#, #""frequency_penalty":1e308"#, #""ignore_eos":1"#,
-        #""stop_sequences":"""#, #""stop_sequences":[""]"#, #""stop_sequences":[1,"a"]"#, #""stop_sequences":[[1,2]]"#,
+        #""max_new_tokens":0"#, #""max_new_tokens":-1"#, #""max_new_tokens":9223372036854775808"#,
+        #""max_new_tokens":1e30"#,
+        #""max_new_tokens":"5""#, #""max_new_tokens":1.5"#, #""temperature":-1"#, #""temperature":"NaN""#,
+        #""temperature":101"#,
+        #""top_p":0"#, #""top_p":1.0000001"#, #""top_k":0"#, #""top_k":-2"#, #""top_k":2147483648"#,
+        #""seed":-2"#,
+        #""seed":9223372036854775808"#, #""best_of":0"#, #""best_of":2"#, #""best_of":9"#, #""n":2"#,
+        #""n":16384"#,
+        #""repetition_penalty":1.5"#, #""presence_penalty":-1e308"#, #""frequency_penalty":1e308"#,
+        #""ignore_eos":1"#,
+        #""stop_sequences":"""#, #""stop_sequences":[""]"#, #""stop_sequences":[1,"a"]"#,
+        #""stop_sequences":[[1,2]]"#,
         #""stop_sequences":["a","a","a","a","a","a","a","a","a","a","a"]"#, #""stop_sequences":5"#,
-        #""regular_constraint":"("# + "\"", #""guided_json":"{}""#, #""guided_grammar":"json""#, #""allowed_token_ids":[5]"#,
-        #""logit_bias":{"5":1}"#, #""prompt_logprobs":0"#, #""prompt_logprobs":1000000000"#, #""input_penalty":true"#,
+        #""regular_constraint":"("# + "\"", #""guided_json":"{}""#, #""guided_grammar":"json""#,
+        #""allowed_token_ids":[5]"#,
+        #""logit_bias":{"5":1}"#, #""prompt_logprobs":0"#, #""prompt_logprobs":1000000000"#,
+        #""input_penalty":true"#,
         #""exponential_decay_length_penalty":[1]"#, #""exponential_decay_length_penalty":[-1,2.0]"#,
-        #""exponential_decay_length_penalty":[1,2.0]"#, #""image_max_patch_num":1e30"#, #""print_eos_token":true"#,
+        #""exponential_decay_length_penalty":[1,2.0]"#, #""image_max_patch_num":1e30"#,
+        #""print_eos_token":true"#,
         #""return_details":"yes""#,
     ])
     func `native parameters that are wrong or not there yet are named`(_ parameter: String) {
@@ -95,14 +107,17 @@ struct RequestTests {
     }
 
     @Test(arguments: [
-        "{}", #"{"inputs":null}"#, #"{"inputs":5}"#, #"{"inputs":""}"#, #"{"inputs":[]}"#, #"{"inputs":[1.5]}"#,
+        "{}", #"{"inputs":null}"#, #"{"inputs":5}"#, #"{"inputs":""}"#, #"{"inputs":[]}"#,
+        #"{"inputs":[1.5]}"#,
         #"{"inputs":["a"]}"#, #"{"inputs":[9223372036854775808]}"#, #"{"inputs":"x","parameters":[]}"#,
         #"{"inputs":"x","parameters":null}"#, #"{"inputs":"x","multimodal_params":[]}"#,
         #"{"inputs":"x","multimodal_params":{"audios":[1]}}"#, #"{"inputs":"x","multimodal_params":{"x":1}}"#,
-        #"{"inputs":"x","multimodal_params":{"images":{}}}"#, #"{"inputs":"x","multimodal_params":{"images":[5]}}"#,
+        #"{"inputs":"x","multimodal_params":{"images":{}}}"#,
+        #"{"inputs":"x","multimodal_params":{"images":[5]}}"#,
         #"{"inputs":"x","multimodal_params":{"images":[{"type":"url"}]}}"#,
         #"{"inputs":"x","multimodal_params":{"images":[{"data":"AAAA"}]}}"#,
-        #"{"inputs":"x","multimodal_params":{"images":[{"type":"image_size","data":[1,1]}]}}"#, "[]", "null", "5",
+        #"{"inputs":"x","multimodal_params":{"images":[{"type":"image_size","data":[1,1]}]}}"#, "[]", "null",
+        "5",
     ])
     func `native bodies of another shape are refused`(_ text: String) throws {
         let body = try json(text)
@@ -122,22 +137,37 @@ struct RequestTests {
             "tools":[{"type":"function"}]}
             """#)
         let request = try ChatRequest(body, defaults: SamplingDefaults())
-        guard case .conversation(let conversation) = request.generation.prompt else { throw ServingError.failed }
-        #expect(conversation.messages.map(\.role) == ["system", "user", "assistant"] && conversation.imageCount == 2)
-        #expect(conversation.messages[2].parts.isEmpty && conversation.messages[2].fields.map(\.0) == ["tool_calls"])
+        guard case .conversation(let conversation) = request.generation.prompt else {
+            throw ServingError.failed
+        }
+        #expect(
+            conversation.messages.map(\.role) == ["system", "user", "assistant"]
+                && conversation.imageCount == 2)
+        #expect(
+            conversation.messages[2].parts.isEmpty
+                && conversation.messages[2].fields.map(\.0) == ["tool_calls"])
         #expect(conversation.variables.map(\.0) == ["tools"])
-        #expect(request.generation.images.map(\.source) == [.url("https://h/x.png"), .dataURL("data:image/png;base64,AAAA")])
+        #expect(
+            request.generation.images.map(\.source) == [
+                .url("https://h/x.png"), .dataURL("data:image/png;base64,AAAA"),
+            ])
         #expect(request.streams && request.includesUsage && request.topLogprobCount == 3)
         #expect(request.generation.sampling.maxNewTokens == 6 && request.generation.sampling.temperature == 1)
     }
 
     @Test(arguments: [
-        #""temperature":-1"#, #""top_p":0"#, #""max_tokens":0"#, #""max_tokens":-5"#, #""max_completion_tokens":1e30"#, #""n":2"#,
-        #""n":0"#, #""presence_penalty":1.5"#, #""frequency_penalty":1"#, #""repetition_penalty":2"#, #""logit_bias":{"5":10}"#,
-        #""top_logprobs":3"#, #""logprobs":1"#, #""response_format":{"type":"json_object"}"#, #""tool_choice":"required"#
-            + "\"", #""tools":{}"#, #""tools":[5]"#, #""chat_template":"x""#, #""chat_template_kwargs":{"tokenize":true}"#,
-        #""stop":[""]"#, #""stop":5"#, #""stop_token_ids":[5]"#, #""guided_json":{"a":1}"#, #""stream":"yes""#,
-        #""stream_options":5"#, #""function_call":{"name":"f"}"#, #""functions":[1]"#, #""model":5"#, #""seed":-2"#,
+        #""temperature":-1"#, #""top_p":0"#, #""max_tokens":0"#, #""max_tokens":-5"#,
+        #""max_completion_tokens":1e30"#, #""n":2"#,
+        #""n":0"#, #""presence_penalty":1.5"#, #""frequency_penalty":1"#, #""repetition_penalty":2"#,
+        #""logit_bias":{"5":10}"#,
+        #""top_logprobs":3"#, #""logprobs":1"#, #""response_format":{"type":"json_object"}"#,
+        #""tool_choice":"required"#
+            + "\"", #""tools":{}"#, #""tools":[5]"#, #""chat_template":"x""#,
+        #""chat_template_kwargs":{"tokenize":true}"#,
+        #""stop":[""]"#, #""stop":5"#, #""stop_token_ids":[5]"#, #""guided_json":{"a":1}"#,
+        #""stream":"yes""#,
+        #""stream_options":5"#, #""function_call":{"name":"f"}"#, #""functions":[1]"#, #""model":5"#,
+        #""seed":-2"#,
     ])
     func `chat fields that are wrong or not there yet are named`(_ field: String) {
         let name = String(field.split(separator: "\"")[0])
@@ -154,9 +184,12 @@ struct RequestTests {
     }
 
     @Test(arguments: [
-        "[]", "5", #"[5]"#, #"[{}]"#, #"[{"role":"user"}]"#, #"[{"role":5,"content":"x"}]"#, #"[{"role":"","content":"x"}]"#,
-        #"[{"role":"user","content":5}]"#, #"[{"role":"user","content":[]}]"#, #"[{"role":"user","content":[{"type":"x"}]}]"#,
-        #"[{"role":"user","content":[{"type":"text"}]}]"#, #"[{"role":"user","content":[{"type":"image_url"}]}]"#,
+        "[]", "5", #"[5]"#, #"[{}]"#, #"[{"role":"user"}]"#, #"[{"role":5,"content":"x"}]"#,
+        #"[{"role":"","content":"x"}]"#,
+        #"[{"role":"user","content":5}]"#, #"[{"role":"user","content":[]}]"#,
+        #"[{"role":"user","content":[{"type":"x"}]}]"#,
+        #"[{"role":"user","content":[{"type":"text"}]}]"#,
+        #"[{"role":"user","content":[{"type":"image_url"}]}]"#,
         #"[{"role":"user","content":[{"type":"image_url","image_url":"http://h/"}]}]"#,
         #"[{"role":"user","content":[{"type":"image_url","image_url":{"url":"file:///etc/hosts"}}]}]"#,
         #"[{"role":"user","content":[{"type":"image_url","image_url":{"url":"ftp://h/x"}}]}]"#,

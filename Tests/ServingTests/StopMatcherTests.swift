@@ -26,7 +26,8 @@ struct StopMatcherTests {
     }
 
     /// The same by looking at the whole text: the first byte at which a stop string is complete, the longest there.
-    private func reference(_ text: [UInt8], _ stops: [[UInt8]], _ treatment: StopMatcher.Treatment) -> Result {
+    private func reference(_ text: [UInt8], _ stops: [[UInt8]], _ treatment: StopMatcher.Treatment) -> Result
+    {
         for end in text.indices.map({ $0 + 1 }) {
             let found = stops.filter { text[..<end].suffix($0.count).elementsEqual($0) }.map(\.count).max()
             guard let found else { continue }
@@ -68,7 +69,8 @@ struct StopMatcherTests {
 
     @Test func `with the stop string kept nothing is held back`() {
         var matcher = StopMatcher(stops: [Array("END".utf8)], treatment: .keep)
-        #expect(matcher.append(Array("some EN".utf8)) == .init(text: Array("some EN".utf8), isComplete: false))
+        #expect(
+            matcher.append(Array("some EN".utf8)) == .init(text: Array("some EN".utf8), isComplete: false))
         #expect(matcher.append(Array("D and".utf8)) == .init(text: Array("D".utf8), isComplete: true))
     }
 
@@ -77,8 +79,12 @@ struct StopMatcherTests {
         var random = SeededRandom(seed: UInt64(seed))
         for _ in 0..<50 {
             // Few letters, so that beginnings and overlaps are common.
-            func bytes(_ count: Int) -> [UInt8] { (0..<count).map { _ in UInt8.random(in: 97...99, using: &random) } }
-            let stops = (0..<Int.random(in: 0...4, using: &random)).map { _ in bytes(Int.random(in: 1...6, using: &random)) }
+            func bytes(_ count: Int) -> [UInt8] {
+                (0..<count).map { _ in UInt8.random(in: 97...99, using: &random) }
+            }
+            let stops = (0..<Int.random(in: 0...4, using: &random)).map { _ in
+                bytes(Int.random(in: 1...6, using: &random))
+            }
             let text = bytes(Int.random(in: 0...40, using: &random))
             var pieces: [[UInt8]] = []
             var rest = text[...]

@@ -3,6 +3,7 @@ import Checkpoints
 package import Engine
 import Foundation
 import Images
+import JSON
 import Jinja
 package import Models
 package import Prompts

@@ -159,13 +159,23 @@ void vireo_add_positions(
 void vireo_pixel_shuffle(
     vireo_pool *pool, const float *x, size_t count, size_t side, size_t columns, float *out);
 
-// One row's rule, see SamplingRow.
+// What is done to one row's logits, see LogitChanges; `limits` says whether only the allowed may be chosen.
+struct vireo_logit_changes {
+    const int32_t *counted, *counts, *raised, *biased, *allowed;
+    const float *biases;
+    size_t counted_count, raised_count, biased_count, allowed_count;
+    float repetition, frequency, presence, raise;
+    bool limits;
+};
+// One row's rule, see SamplingRow; `given` is negative for a token to be chosen.
 struct vireo_sampling_row {
+    struct vireo_logit_changes changes;
     double uniform;
     const int32_t *banned;
     size_t banned_count, vocabulary, top_count;
     int64_t top_k;
-    float temperature, top_p;
+    float temperature, top_p, min_p;
+    int32_t given;
 };
 // A token and its log-probability.
 struct vireo_candidate {

@@ -1,5 +1,6 @@
 import Checkpoints
 import Images
+import JSON
 import Tensors
 
 /// What the configurations of both InternVL layouts have in common.

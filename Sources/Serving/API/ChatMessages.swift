@@ -1,3 +1,4 @@
+import JSON
 import Jinja
 import Prompts
 
@@ -21,7 +22,9 @@ struct ChatMessages: Sendable {
     }
 
     private mutating func append(_ fields: JSONFields) throws(ServingError) {
-        guard let role = try fields.string("role"), !role.isEmpty else { throw fields.error("role", "is required") }
+        guard let role = try fields.string("role"), !role.isEmpty else {
+            throw fields.error("role", "is required")
+        }
         var further: [(String, Value)] = []
         for name in Self.templateFields {
             if let value = fields[name] { further.append((name, value.templateValue)) }
@@ -58,9 +61,12 @@ struct ChatMessages: Sendable {
             guard let text = try fields.string("text") else { throw fields.error("text", "is required") }
             return .text(text)
         case "image_url":
-            guard let image = try fields.fields("image_url") else { throw fields.error("image_url", "is required") }
+            guard let image = try fields.fields("image_url") else {
+                throw fields.error("image_url", "is required")
+            }
             guard let url = try image.string("url") else { throw image.error("url", "is required") }
-            images.append(ImageReference(source: try Self.source(url, param: image.param("url")), param: name))
+            images.append(
+                ImageReference(source: try Self.source(url, param: image.param("url")), param: name))
             return .image
         default: throw fields.error("type", "must be \"text\" or \"image_url\"")
         }

@@ -1,3 +1,4 @@
+import JSON
 import Jinja
 import Prompts
 
@@ -28,7 +29,8 @@ struct ChatRequest: Sendable {
         let messages = try ChatMessages(fields)
         let variables = try Self.variables(fields)
         generation = GenerationRequest(
-            prompt: .conversation(Conversation(messages: messages.messages, variables: variables)), params: Self.params)
+            prompt: .conversation(Conversation(messages: messages.messages, variables: variables)),
+            params: Self.params)
         generation.images = messages.images
         try readSampling(fields, defaults: defaults)
         try readLogprobs(fields)
@@ -55,7 +57,8 @@ struct ChatRequest: Sendable {
         if let arguments = try fields.fields("chat_template_kwargs") {
             for (name, value) in arguments.object.members {
                 guard ["enable_thinking", "thinking"].contains(name), case .bool(let flag) = value else {
-                    throw fields.error("chat_template_kwargs", "may have enable_thinking and thinking, true or false")
+                    throw fields.error(
+                        "chat_template_kwargs", "may have enable_thinking and thinking, true or false")
                 }
                 variables.append((name, .bool(flag)))
             }
@@ -63,12 +66,17 @@ struct ChatRequest: Sendable {
         return variables
     }
 
-    private mutating func readSampling(_ fields: JSONFields, defaults: SamplingDefaults) throws(ServingError) {
+    private mutating func readSampling(_ fields: JSONFields, defaults: SamplingDefaults) throws(ServingError)
+    {
         var choice = SamplingChoice()
         choice.temperature = try fields.double("temperature") ?? defaults.temperature ?? 1
-        guard (0...100).contains(choice.temperature) else { throw fields.error("temperature", "must be from 0 to 100") }
+        guard (0...100).contains(choice.temperature) else {
+            throw fields.error("temperature", "must be from 0 to 100")
+        }
         choice.topP = try fields.double("top_p") ?? defaults.topP ?? 1
-        guard choice.topP > 0, choice.topP <= 1 else { throw fields.error("top_p", "must be above 0 and at most 1") }
+        guard choice.topP > 0, choice.topP <= 1 else {
+            throw fields.error("top_p", "must be above 0 and at most 1")
+        }
         choice.topK = try fields.topK(default: defaults.topK)
         if try fields.bool("do_sample") == false { choice.temperature = 0 }
         choice.seed = try fields.seed()
@@ -87,7 +95,9 @@ struct ChatRequest: Sendable {
         let count = try fields.int("top_logprobs")
         if let count {
             guard (0...20).contains(count) else { throw fields.error("top_logprobs", "must be from 0 to 20") }
-            guard isWanted || count == 0 else { throw fields.error("top_logprobs", "needs logprobs to be true") }
+            guard isWanted || count == 0 else {
+                throw fields.error("top_logprobs", "needs logprobs to be true")
+            }
         }
         guard isWanted else { return }
         topLogprobCount = count ?? 0
@@ -105,8 +115,10 @@ struct ChatRequest: Sendable {
         default: throw fields.unsupported("function_call")
         }
         try fields.refuse([
-            "logit_bias", "stop_token_ids", "functions", "audio", "chat_template", "continue_final_message", "echo",
-            "guided_json", "guided_regex", "guided_choice", "guided_grammar", "structured_outputs", "prompt_logprobs",
+            "logit_bias", "stop_token_ids", "functions", "audio", "chat_template", "continue_final_message",
+            "echo",
+            "guided_json", "guided_regex", "guided_choice", "guided_grammar", "structured_outputs",
+            "prompt_logprobs",
             "role_settings", "character_settings",
         ])
     }

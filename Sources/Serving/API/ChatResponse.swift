@@ -1,3 +1,4 @@
+import JSON
 import Scheduling
 import Tensors
 import Tokenizers
@@ -97,7 +98,8 @@ struct ChatChunks {
                         json.member("content", utf8: piece.text)
                     }
                     json.key("logprobs")
-                    json.writeLogprobs(tokens, generation, topCount: tokens.isEmpty ? nil : head.topLogprobCount)
+                    json.writeLogprobs(
+                        tokens, generation, topCount: tokens.isEmpty ? nil : head.topLogprobCount)
                     json.member("finish_reason", nil)
                 })
         }
@@ -127,12 +129,14 @@ struct ChatChunks {
         JSONWriter.bytes { json in
             json.object { json in
                 head.write(object: "chat.completion.chunk", to: &json)
-                json.array("choices", { json in
-                    json.object { json in
-                        json.member("index", 0)
-                        choice(&json)
-                    }
-                })
+                json.array(
+                    "choices",
+                    { json in
+                        json.object { json in
+                            json.member("index", 0)
+                            choice(&json)
+                        }
+                    })
             }
         }
     }
@@ -146,7 +150,7 @@ extension JSONWriter {
             json.member("completion_tokens", tokenCount)
             json.member("total_tokens", generation.promptTokenCount + tokenCount)
             json.object("prompt_tokens_details") { json in
-                json.member("cached_tokens", 0)
+                json.member("cached_tokens", generation.cachedTokenCount)
                 json.member("audio_tokens", 0)
                 json.member("image_tokens", generation.imageTokenCount)
             }
@@ -154,24 +158,31 @@ extension JSONWriter {
     }
 
     /// `{"content":[…]}`, or `null` when nothing is asked for.
-    fileprivate mutating func writeLogprobs(_ tokens: [GeneratedToken], _ generation: Generation, topCount: Int?) {
+    fileprivate mutating func writeLogprobs(
+        _ tokens: [GeneratedToken], _ generation: Generation, topCount: Int?
+    ) {
         guard let topCount else { return null() }
         object { json in
-            json.array("content", { json in
-                for token in tokens {
-                    json.object { json in
-                        let sampled = token.sampled
-                        json.writeToken(id: sampled.id, logprob: sampled.logprob, generation)
-                        json.array("top_logprobs", { json in
-                            for candidate in sampled.top.prefix(topCount) {
-                                json.object {
-                                    $0.writeToken(id: candidate.id, logprob: candidate.logprob, generation)
-                                }
-                            }
-                        })
+            json.array(
+                "content",
+                { json in
+                    for token in tokens {
+                        json.object { json in
+                            let sampled = token.sampled
+                            json.writeToken(id: sampled.id, logprob: sampled.logprob, generation)
+                            json.array(
+                                "top_logprobs",
+                                { json in
+                                    for candidate in sampled.top.prefix(topCount) {
+                                        json.object {
+                                            $0.writeToken(
+                                                id: candidate.id, logprob: candidate.logprob, generation)
+                                        }
+                                    }
+                                })
+                        }
                     }
-                }
-            })
+                })
         }
     }
 
@@ -179,8 +190,10 @@ extension JSONWriter {
         member("token", generation.text(of: id))
         // JSON has no infinity; OpenAI writes −9999 for a token that cannot be.
         member("logprob", logprob.isFinite ? logprob : -9_999)
-        array("bytes", { json in
-            for byte in generation.tokenizer.bytes(of: id) ?? [] { json.int(byte) }
-        })
+        array(
+            "bytes",
+            { json in
+                for byte in generation.tokenizer.bytes(of: id) ?? [] { json.int(byte) }
+            })
     }
 }

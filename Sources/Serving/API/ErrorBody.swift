@@ -1,3 +1,5 @@
+import JSON
+
 /// Which API's manners a reply follows.
 enum Dialect: Sendable, Hashable {
     /// LightLLM's: names of exception classes, numeric codes.
@@ -30,6 +32,7 @@ enum ErrorBody {
 
     private static func type(status: Int, dialect: Dialect) -> String {
         switch (dialect, status) {
+        case (.native, 401): "AuthenticationError"
         case (.native, 404): "NotFoundError"
         case (.native, 429): "RateLimitError"
         case (.native, 500...): "InternalServerError"

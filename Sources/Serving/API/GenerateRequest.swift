@@ -1,3 +1,5 @@
+import JSON
+
 /// The body of `/generate` and `/generate_stream`: `inputs`, `parameters`, `multimodal_params`.
 struct GenerateRequest: Sendable {
     var generation: GenerationRequest
@@ -51,7 +53,9 @@ struct GenerateRequest: Sendable {
             var ids: [Int] = []
             ids.reserveCapacity(values.count)
             for value in values {
-                guard let id = value.asInt else { throw fields.error("inputs", "must be a string or token ids") }
+                guard let id = value.int else {
+                    throw fields.error("inputs", "must be a string or token ids")
+                }
                 ids.append(id)
             }
             return .tokenIDs(ids)
@@ -86,11 +90,15 @@ struct GenerateRequest: Sendable {
         return images
     }
 
-    /// Everything is checked; with `do_sample` false the temperature and its kin are then left aside, as in LightLLM.
-    private mutating func readSampling(_ fields: JSONFields, defaults: SamplingDefaults) throws(ServingError) {
+    /// Everything is checked; with `do_sample` false the temperature and its kin are then left aside, as in
+    /// LightLLM.
+    private mutating func readSampling(_ fields: JSONFields, defaults: SamplingDefaults) throws(ServingError)
+    {
         var choice = SamplingChoice()
         let temperature = try fields.double("temperature") ?? defaults.temperature ?? 1
-        guard (0...100).contains(temperature) else { throw fields.error("temperature", "must be from 0 to 100") }
+        guard (0...100).contains(temperature) else {
+            throw fields.error("temperature", "must be from 0 to 100")
+        }
         let topP = try fields.double("top_p") ?? defaults.topP ?? 1
         guard topP > 0, topP <= 1 else { throw fields.error("top_p", "must be above 0 and at most 1") }
         let topK = try fields.topK(default: defaults.topK)
@@ -101,9 +109,12 @@ struct GenerateRequest: Sendable {
         }
         choice.seed = try fields.seed()
         choice.maxNewTokens = try fields.int("max_new_tokens")
-        if let count = choice.maxNewTokens, count < 1 { throw fields.error("max_new_tokens", "must be at least 1") }
+        if let count = choice.maxNewTokens, count < 1 {
+            throw fields.error("max_new_tokens", "must be at least 1")
+        }
         choice.minNewTokens = try fields.int("min_new_tokens") ?? 0
         choice.ignoresEnd = try fields.bool("ignore_eos") ?? false
+        generation.usesPrefixCache = !(try fields.bool("disable_prompt_cache") ?? false)
         generation.sampling = choice
     }
 
@@ -111,14 +122,20 @@ struct GenerateRequest: Sendable {
         try fields.requireOneAnswer(["best_of", "n"])
         try fields.requireNoPenalties()
         try fields.refuse([
-            "input_penalty", "regular_constraint", "guided_grammar", "guided_json", "allowed_token_ids", "logit_bias",
+            "input_penalty", "regular_constraint", "guided_grammar", "guided_json", "allowed_token_ids",
+            "logit_bias",
             "print_eos_token", "return_routed_experts",
         ])
-        if let count = try fields.int("prompt_logprobs"), count != -1 { throw fields.unsupported("prompt_logprobs") }
+        if let count = try fields.int("prompt_logprobs"), count != -1 {
+            throw fields.unsupported("prompt_logprobs")
+        }
         if let penalty = try fields.array("exponential_decay_length_penalty") {
-            guard penalty.count == 2, let start = penalty[0].asInt, let factor = penalty[1].asDouble, start >= 0,
+            guard penalty.count == 2, let start = penalty[0].int, let factor = penalty[1].double,
+                start >= 0,
                 factor >= 1
-            else { throw fields.error("exponential_decay_length_penalty", "must be [integer ≥ 0, number ≥ 1]") }
+            else {
+                throw fields.error("exponential_decay_length_penalty", "must be [integer ≥ 0, number ≥ 1]")
+            }
             guard factor == 1 else { throw fields.unsupported("exponential_decay_length_penalty") }
         }
     }

@@ -1,4 +1,5 @@
 import Engine
+import JSON
 import Scheduling
 import Tensors
 import Tokenizers
@@ -54,7 +55,7 @@ struct GenerateResponse {
                 json.member("cumlogprob", sum)
                 json.member("special", token.isSpecial)
                 json.member("count_output_tokens", token.number)
-                json.member("prompt_cache_len", 0)
+                json.member("prompt_cache_len", generation.cachedTokenCount)
                 json.member("mtp_accepted_token_num", 0)
                 json.member("prompt_tokens", generation.promptTokenCount)
                 json.member("text", utf8: text)
@@ -65,7 +66,9 @@ struct GenerateResponse {
 
 /// Parts that the two native answers share.
 enum NativeJSON {
-    /// An event of `/generate_stream`. An answer that ends without a token of its own says so with token −1.
+    /// An event of `/generate_stream`.
+    ///
+    /// An answer that ends without a token of its own says so with token −1.
     static func event(_ piece: GenerationPiece, tokenCount: Int, _ generation: Generation) -> [UInt8] {
         JSONWriter.bytes { json in
             json.object { json in

@@ -1,3 +1,5 @@
+import JSON
+
 /// What both APIs read in the same way.
 extension JSONFields {
     /// The texts that end an answer: a string or several, each of 1 to 256 bytes, at most 10.

@@ -30,7 +30,9 @@ struct ClientConnection: InitializableFromSource, Sendable {
                 return nil
             }
             defer { group.cancelAll() }
-            guard let first = try await group.next(), let value = first else { throw ServingError.clientClosed }
+            guard let first = try await group.next(), let value = first else {
+                throw ServingError.clientClosed
+            }
             return value
         }
     }

@@ -2,14 +2,18 @@ import HTTPTypes
 import NIOCore
 import NIOHTTP1
 import NIOHTTPTypes
+import NIOHTTPTypesHTTP1
+import NIOSSL
 
-/// Keeps one connection honest: its times, its malformed requests, its end. Lives on the connection's event loop.
+/// Keeps one connection honest: its times, its malformed requests, its end.
+///
+/// Lives on the connection's event loop.
 ///
 /// - A header, a body or a rest between requests that takes too long ends it; so does an answer left unread.
 /// - What is not HTTP gets an error body.
 /// - A stream without a byte for a while gets a comment.
-/// - Whoever answers a request is told when the client has gone (`watch`). A client that shuts down only its sending
-///   half looks the same at first, so it gets `102 Processing`: a client that left answers that with a reset.
+/// - Whoever answers a request is told when the client has gone (`watch`). A client that shuts down only its
+///   sending half looks the same at first, so it gets `102 Processing`: one that left answers with a reset.
 final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     typealias InboundIn = HTTPRequestPart
     typealias InboundOut = HTTPRequestPart
@@ -29,6 +33,10 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     // MARK: Life
 
     func handlerAdded(context: ChannelHandlerContext) {
+        let pipeline = context.pipeline.syncOperations
+        if let codec = try? pipeline.context(handlerType: HTTP1ToHTTPServerCodec.self) {
+            try? pipeline.addHandler(HTTP10Handler(), position: .before(codec.handler))
+        }
         if context.channel.isActive { start(context) }
     }
 
@@ -56,7 +64,9 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         watcher = nil
     }
 
-    /// Ends when the connection does. Sends `100 Continue` first where the client waits for it.
+    /// Ends when the connection does.
+    ///
+    /// Sends `100 Continue` first where the client waits for it.
     func watch(context: ChannelHandlerContext, sendsContinue: Bool) -> AsyncStream<Void> {
         let (stream, continuation) = AsyncStream.makeStream(of: Void.self)
         if context.channel.isActive { watcher = continuation } else { continuation.finish() }
@@ -75,7 +85,9 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
             armReadTimer(context)
         case .body(let buffer):
             // Safe: a buffer is below 4 GiB, and 61 µs for each of its bytes fit 64 bits by far.
-            state.readDeadline = state.readDeadline.map { $0 + .nanoseconds(Int64(buffer.readableBytes) * 61_035) }
+            state.readDeadline = state.readDeadline.map {
+                $0 + .nanoseconds(Int64(buffer.readableBytes) * 61_035)
+            }
         case .end:
             state.isReading = false
             state.readDeadline = nil
@@ -89,7 +101,11 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        guard !(error is IOError), !(error is ChannelError) else { return context.fireErrorCaught(error) }
+        switch error {
+        case is IOError, is ChannelError, is NIOSSLError, is BoringSSLError:
+            return context.fireErrorCaught(error)
+        default: break
+        }
         let isOverflow = if case .some(.headerOverflow) = error as? HTTPParserError { true } else { false }
         refuse(isOverflow ? .headersTooLarge : .malformedHTTP, context)
     }
@@ -159,9 +175,11 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         linger(context, after: wrapOutboundOut(.end(nil)), nil)
     }
 
-    /// Writes the last part, then closes for sending and goes on dropping what comes: with unread bytes a close would
-    /// reset the connection, and the client might lose the answer.
-    private func linger(_ context: ChannelHandlerContext, after data: NIOAny, _ promise: EventLoopPromise<Void>?) {
+    /// Writes the last part, then closes for sending and goes on dropping what comes: with unread bytes a
+    /// close would reset the connection, and the client might lose the answer.
+    private func linger(
+        _ context: ChannelHandlerContext, after data: NIOAny, _ promise: EventLoopPromise<Void>?
+    ) {
         state.isClosing = true
         state.readDeadline = nil
         let written = promise ?? context.eventLoop.makePromise()
@@ -191,7 +209,9 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
     private func armCommentTimer(_ context: ChannelHandlerContext) {
         commentTimer?.cancel()
-        commentTimer = schedule(context, after: state.lastWrite + times.comment - context.eventLoop.now) { [self] context in
+        guard context.channel.isActive else { return }
+        let wait = state.lastWrite + times.comment - context.eventLoop.now
+        commentTimer = schedule(context, after: wait) { [self] context in
             if state.lastWrite + times.comment <= context.eventLoop.now {
                 state.lastWrite = context.eventLoop.now
                 context.writeAndFlush(wrapOutboundOut(.body(EventStream.keepAlive)), promise: nil)
@@ -208,7 +228,8 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     private func schedule(
-        _ context: ChannelHandlerContext, after time: TimeAmount, _ body: @escaping (ChannelHandlerContext) -> Void,
+        _ context: ChannelHandlerContext, after time: TimeAmount,
+        _ body: @escaping (ChannelHandlerContext) -> Void,
     ) -> Scheduled<Void> {
         context.eventLoop.assumeIsolated().scheduleTask(in: time) { body(context) }
     }

@@ -8,7 +8,8 @@ struct HostAddress: Hashable, Sendable {
         case global
         /// This host, or a network of its owner: loopback, RFC 1918, carrier-grade NAT, unique local.
         case local
-        /// Nothing a picture could be fetched from: unspecified, link-local, multicast, reserved, documentation.
+        /// Nothing a picture could be fetched from: unspecified, link-local, multicast, reserved,
+        /// documentation.
         case refused
     }
 
@@ -28,7 +29,8 @@ struct HostAddress: Hashable, Sendable {
         switch (a, b, c) {
         case (127, _, _), (10, _, _), (172, 16...31, _), (192, 168, _), (100, 64...127, _): return .local
         case (0, _, _), (169, 254, _), (224..., _, _): return .refused
-        case (192, 0, 0), (192, 0, 2), (192, 88, 99), (198, 18...19, _), (198, 51, 100), (203, 0, 113): return .refused
+        case (192, 0, 0), (192, 0, 2), (192, 88, 99), (198, 18...19, _), (198, 51, 100), (203, 0, 113):
+            return .refused
         default: return .global
         }
     }
@@ -50,7 +52,8 @@ struct HostAddress: Hashable, Sendable {
         if begins([0x00, 0x64, 0xff, 0x9b] + zeros.prefix(8)) { return reach(v4: v6[12...]) }
         if begins([0x20, 0x02]) { return reach(v4: v6[2..<6]) }
         if v6[0] & 0xfe == 0xfc { return .local }
-        // Of 2000::/3, all that is given out: without 2001::/23 (Teredo and the like), documentation and 3fff::/20.
+        // Of 2000::/3, all that is given out: without 2001::/23 (Teredo and the like), documentation and
+        // 3fff::/20.
         guard v6[0] & 0xe0 == 0x20 else { return .refused }
         if begins([0x20, 0x01]), v6[2] & 0xfe == 0 { return .refused }
         if begins([0x20, 0x01, 0x0d, 0xb8]) { return .refused }

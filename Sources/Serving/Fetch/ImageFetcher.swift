@@ -3,8 +3,11 @@ import Images
 import NIOCore
 import NIOHTTP1
 import NIOPosix
+import NIOSSL
 
-/// Why a picture could not be fetched. Messages are fixed: no URL, address or word of the other server is in them.
+/// Why a picture could not be fetched.
+///
+/// Messages are fixed: no URL, address or word of the other server is in them.
 enum FetchError: Error, Hashable, Sendable {
     case invalidURL
     case refusedAddress
@@ -32,16 +35,19 @@ enum FetchError: Error, Hashable, Sendable {
     }
 }
 
-/// Fetches pictures over HTTP and HTTPS from public addresses: the only place that opens a connection for a client.
+/// Fetches pictures over HTTP and HTTPS from public addresses: the only place that opens a connection for a
+/// client.
 ///
-/// The host is looked up once, every address it has must be allowed, and the first of those is dialled: there is no
-/// second look-up that could give another one. Redirects are refused, the time is bounded as a whole, the bytes too.
+/// The host is looked up once, every address it has must be allowed, and the first of those is dialled: there
+/// is no second look-up that could give another one. Redirects are refused, the time is bounded as a whole,
+/// the bytes too.
 struct ImageFetcher: Sendable {
     private let resolver: any HostResolver
     private let policy: AddressPolicy
     private let slots: Limiter
     private let seconds: Double
     private let maxBytes: Int
+    private let authorities: [NIOSSLCertificate]
     private let group: any EventLoopGroup
 
     /// Fetches within the limits of `configuration`.
@@ -51,10 +57,13 @@ struct ImageFetcher: Sendable {
         slots = Limiter(count: configuration.maxConcurrentFetches)
         seconds = min(max(configuration.fetchSeconds, 0.001), 3_600)
         maxBytes = configuration.imageLimits.maxByteCount
+        authorities = configuration.imageAuthorities
         self.group = group
     }
 
-    /// The bytes behind `text`. Throws `FetchError`, or `CancellationError` when the task is cancelled.
+    /// The bytes behind `text`.
+    ///
+    /// Throws `FetchError`, or `CancellationError` when the task is cancelled.
     func fetch(_ text: String) async throws -> [UInt8] {
         guard let url = ImageURL(text) else { throw FetchError.invalidURL }
         return try await withThrowingTaskGroup(of: [UInt8].self) { tasks in
@@ -98,23 +107,30 @@ struct ImageFetcher: Sendable {
         case 300..<400: throw FetchError.redirect
         default: throw FetchError.badStatus
         }
-        if let encoding = response.headers.first(name: "Content-Encoding"), encoding.lowercased() != "identity" {
+        if let encoding = response.headers.first(name: "Content-Encoding"),
+            encoding.lowercased() != "identity"
+        {
             throw FetchError.encoded
         }
-        if let length = response.headers.first(name: "Content-Length").flatMap({ Int($0) }), length > maxBytes {
+        if let length = response.headers.first(name: "Content-Length").flatMap({ Int($0) }), length > maxBytes
+        {
             throw FetchError.tooLarge(limit: maxBytes)
         }
         var bytes: [UInt8] = []
         for try await chunk in response.body {
             // Safe: both are below 4 GiB.
-            guard bytes.count + chunk.readableBytes <= maxBytes else { throw FetchError.tooLarge(limit: maxBytes) }
+            guard bytes.count + chunk.readableBytes <= maxBytes else {
+                throw FetchError.tooLarge(limit: maxBytes)
+            }
             bytes += chunk.readableBytesView
         }
         return bytes
     }
 
     /// Dials `target` for the URL's host, and nothing else: a connection to another address fails.
-    private func configuration(dialling target: ResolvedAddress, for url: ImageURL) -> HTTPClient.Configuration {
+    private func configuration(dialling target: ResolvedAddress, for url: ImageURL)
+        -> HTTPClient.Configuration
+    {
         let address = try? SocketAddress(ipAddress: target.text, port: url.port)
         var configuration = HTTPClient.Configuration(
             redirectConfiguration: .disallow, timeout: .init(connect: .seconds(5), read: .seconds(10)),
@@ -125,6 +141,11 @@ struct ImageFetcher: Sendable {
                 }
                 return channel.eventLoop.makeSucceededVoidFuture()
             })
+        if !authorities.isEmpty {
+            var tls = TLSConfiguration.makeClientConfiguration()
+            tls.additionalTrustRoots = [.certificates(authorities)]
+            configuration.tlsConfiguration = tls
+        }
         configuration.httpVersion = .http1Only
         configuration.dnsOverride = [url.host: target.text]
         configuration.connectionPool.retryConnectionEstablishment = false

@@ -1,7 +1,8 @@
-/// An `http` or `https` URL of the plainest form, taken apart by ourselves, so that no two parsers can disagree on it.
+/// An `http` or `https` URL of the plainest form, taken apart by ourselves, so that no two parsers can
+/// disagree on it.
 ///
-/// ASCII without blanks, control characters, quotes or backslashes; no user or password; the host is a name of
-/// letters, digits, hyphens and dots, or an IPv6 address in brackets. Everything else is refused.
+/// ASCII without blanks, control characters, quotes or backslashes; no user or password; the host is a name
+/// of letters, digits, hyphens and dots, or an IPv6 address in brackets. Everything else is refused.
 struct ImageURL: Hashable, Sendable {
     let isSecure: Bool
     /// In lower case, without brackets.
@@ -63,7 +64,9 @@ struct ImageURL: Hashable, Sendable {
             name = authority[(authority.startIndex + 1)..<close]
             let after = authority[(close + 1)...]
             if !after.isEmpty {
-                guard after.first == UInt8(ascii: ":"), let number = parse(port: after.dropFirst()) else { return nil }
+                guard after.first == UInt8(ascii: ":"), let number = parse(port: after.dropFirst()) else {
+                    return nil
+                }
                 port = number
             }
             guard name.contains(UInt8(ascii: ":")), name.allSatisfy(isAddressCharacter) else { return nil }

@@ -53,8 +53,8 @@ struct SystemResolver: HostResolver {
         return addresses
     }
 
-    /// Safe: getaddrinfo gives each entry a socket address as long as it says, of Linux's layout: family and port, then
-    /// the four bytes of IPv4, or four of a flow label and the sixteen of IPv6.
+    /// Safe: getaddrinfo gives each entry a socket address as long as it says, of Linux's layout: family and
+    /// port, then the four bytes of IPv4, or four of a flow label and the sixteen of IPv6.
     private static func resolved(_ entry: addrinfo) -> ResolvedAddress? {
         guard let socketAddress = unsafe entry.ai_addr else { return nil }
         let layout = unsafe UnsafeRawBufferPointer(start: socketAddress, count: Int(entry.ai_addrlen))
@@ -68,9 +68,12 @@ struct SystemResolver: HostResolver {
         let bytes = unsafe Array(layout[place])
         var text = [CChar](repeating: 0, count: Int(NI_MAXHOST))
         let length = unsafe entry.ai_addrlen
-        guard unsafe getnameinfo(socketAddress, length, &text, socklen_t(text.count), nil, 0, NI_NUMERICHOST) == 0
+        guard
+            unsafe getnameinfo(socketAddress, length, &text, socklen_t(text.count), nil, 0, NI_NUMERICHOST)
+                == 0
         else { return nil }
         let characters = text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
-        return ResolvedAddress(address: HostAddress(bytes: bytes), text: String(decoding: characters, as: UTF8.self))
+        return ResolvedAddress(
+            address: HostAddress(bytes: bytes), text: String(decoding: characters, as: UTF8.self))
     }
 }

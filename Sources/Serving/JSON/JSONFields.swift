@@ -1,3 +1,5 @@
+import JSON
+
 /// The members of one object of a request, read by name and type; errors name the member by its path.
 struct JSONFields {
     let object: JSONObject
@@ -7,7 +9,8 @@ struct JSONFields {
     /// The members of `value`, which must be an object; `name` is its own path.
     init(_ value: JSONValue, name: String) throws(ServingError) {
         guard case .object(let object) = value else {
-            throw .badRequest("\(name.isEmpty ? "the body" : name) must be an object", param: name.isEmpty ? nil : name)
+            throw .badRequest(
+                "\(name.isEmpty ? "the body" : name) must be an object", param: name.isEmpty ? nil : name)
         }
         self.object = object
         path = name.isEmpty ? "" : "\(name)."
@@ -40,14 +43,14 @@ struct JSONFields {
     /// An integer, if present.
     func int(_ name: String) throws(ServingError) -> Int? {
         guard let value = self[name] else { return nil }
-        guard let int = value.asInt else { throw error(name, "must be an integer below 2^63") }
+        guard let int = value.int else { throw error(name, "must be an integer below 2^63") }
         return int
     }
 
     /// A number, if present.
     func double(_ name: String) throws(ServingError) -> Double? {
         guard let value = self[name] else { return nil }
-        guard let double = value.asDouble else { throw error(name, "must be a number") }
+        guard let double = value.double else { throw error(name, "must be a number") }
         return double
     }
 

@@ -1,3 +1,4 @@
+import JSON
 import Jinja
 
 extension JSONValue {

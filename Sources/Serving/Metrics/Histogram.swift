@@ -2,7 +2,8 @@
 struct Histogram: Sendable, Hashable {
     /// Upper bounds, rising.
     let bounds: [Double]
-    /// How many observations are above the bound before and at most this one; the last counts those above all.
+    /// How many observations are above the bound before and at most this one; the last counts those above
+    /// all.
     private(set) var counts: [UInt64]
     private(set) var sum = 0.0
 

@@ -16,7 +16,8 @@ struct PrometheusText {
     }
 
     /// One sample; the values of labels are ours or escaped.
-    mutating func sample(_ name: String, _ labels: [(String, String)], _ value: some CustomStringConvertible) {
+    mutating func sample(_ name: String, _ labels: [(String, String)], _ value: some CustomStringConvertible)
+    {
         text += name
         if !labels.isEmpty {
             text += "{" + labels.map { "\($0)=\"\(Self.escaped($1))\"" }.joined(separator: ",") + "}"
@@ -59,41 +60,71 @@ extension PrometheusText {
                 sample("vireo_requests_total", [("route", route.rawValue), ("status", "\(status)")], count)
             }
         }
-        single("vireo_requests_in_flight", "gauge", "Requests that are being answered.", snapshot.requestsInFlight)
-        head("vireo_request_duration_seconds", "histogram", "From a request's header to the end of its answer.")
+        single(
+            "vireo_requests_in_flight", "gauge", "Requests that are being answered.",
+            snapshot.requestsInFlight)
+        head(
+            "vireo_request_duration_seconds", "histogram", "From a request's header to the end of its answer."
+        )
         for route in RouteName.allCases {
             guard let durations = snapshot.requestSeconds[route] else { continue }
             histogram("vireo_request_duration_seconds", [("route", route.rawValue)], durations)
         }
         head("vireo_time_to_first_token_seconds", "histogram", "From a request's header to its first token.")
         histogram("vireo_time_to_first_token_seconds", [], snapshot.firstTokenSeconds)
-        head("vireo_time_per_output_token_seconds", "histogram", "Mean of an answer's tokens after the first.")
+        head(
+            "vireo_time_per_output_token_seconds", "histogram", "Mean of an answer's tokens after the first.")
         histogram("vireo_time_per_output_token_seconds", [], snapshot.outputTokenSeconds)
     }
 
     /// What the engine counts.
     mutating func write(_ engine: EngineStatistics) {
-        single("vireo_engine_requests_submitted_total", "counter", "Requests taken.", engine.requestsSubmitted)
-        single("vireo_engine_requests_finished_total", "counter", "Requests answered.", engine.requestsFinished)
-        single("vireo_engine_requests_cancelled_total", "counter", "Requests cancelled.", engine.requestsCancelled)
+        single(
+            "vireo_engine_requests_submitted_total", "counter", "Requests taken.", engine.requestsSubmitted)
+        single(
+            "vireo_engine_requests_finished_total", "counter", "Requests answered.", engine.requestsFinished)
+        single(
+            "vireo_engine_requests_cancelled_total", "counter", "Requests cancelled.",
+            engine.requestsCancelled)
         single("vireo_engine_requests_failed_total", "counter", "Requests failed.", engine.requestsFailed)
-        single("vireo_engine_preemptions_total", "counter", "Requests put back for want of pages.", engine.requestsPreempted)
+        single(
+            "vireo_engine_preemptions_total", "counter", "Requests put back for want of pages.",
+            engine.requestsPreempted)
         single("vireo_prompt_tokens_total", "counter", "Tokens of prompts.", engine.promptTokens)
+        single(
+            "vireo_cached_prompt_tokens_total", "counter", "Tokens of prompts that were not computed again.",
+            engine.cachedPromptTokens)
+        single(
+            "vireo_kv_evictions_total", "counter", "Kept pages of keys and values put out.", engine.pageEvictions)
         single("vireo_generated_tokens_total", "counter", "Tokens of answers.", engine.generatedTokens)
         single("vireo_engine_steps_total", "counter", "Steps of the model.", engine.steps)
-        single("vireo_image_cache_hits_total", "counter", "Images whose embeddings were cached.", engine.imageCacheHits)
-        single("vireo_image_cache_misses_total", "counter", "Images that had to be encoded.", engine.imageCacheMisses)
-        single("vireo_image_cache_evictions_total", "counter", "Images put out of the cache.", engine.imageCacheEvictions)
-        single("vireo_images_encoded_total", "counter", "Images the vision tower encoded.", engine.imagesEncoded)
-        single("vireo_image_tiles_encoded_total", "counter", "Tiles the vision tower encoded.", engine.tilesEncoded)
+        single(
+            "vireo_image_cache_hits_total", "counter", "Images whose embeddings were cached.",
+            engine.imageCacheHits)
+        single(
+            "vireo_image_cache_misses_total", "counter", "Images that had to be encoded.",
+            engine.imageCacheMisses)
+        single(
+            "vireo_image_cache_evictions_total", "counter", "Images put out of the cache.",
+            engine.imageCacheEvictions)
+        single(
+            "vireo_images_encoded_total", "counter", "Images the vision tower encoded.", engine.imagesEncoded)
+        single(
+            "vireo_image_tiles_encoded_total", "counter", "Tiles the vision tower encoded.",
+            engine.tilesEncoded)
         single("vireo_requests_running", "gauge", "Requests in the engine's batch.", engine.runningRequests)
         single("vireo_requests_waiting", "gauge", "Requests in the engine's queue.", engine.waitingRequests)
         single("vireo_kv_pages_used", "gauge", "Pages of keys and values in use.", engine.usedPages)
+        single(
+            "vireo_kv_pages_kept", "gauge", "Pages kept for prompts that begin alike, in use or not.",
+            engine.keptPages)
         single("vireo_kv_pages", "gauge", "Pages of keys and values.", engine.totalPages)
         single("vireo_kv_page_tokens", "gauge", "Tokens a page holds.", engine.pageSize)
         single("vireo_image_cache_entries", "gauge", "Cached images.", engine.cachedImages)
         single("vireo_image_cache_capacity", "gauge", "Images the cache can hold.", engine.imageCacheCapacity)
-        single("vireo_image_cache_referenced", "gauge", "Cached images a request needs.", engine.referencedImages)
+        single(
+            "vireo_image_cache_referenced", "gauge", "Cached images a request needs.", engine.referencedImages
+        )
         single("vireo_image_cache_bytes", "gauge", "Bytes of cached embeddings.", engine.imageCacheBytes)
     }
 }

@@ -1,7 +1,8 @@
 import Logging
 import Synchronization
 
-/// Follows one request to its end, which it counts and logs exactly once; never a word of what was asked or answered.
+/// Follows one request to its end, which it counts and logs exactly once; never a word of what was asked or
+/// answered.
 final class RequestRecord: Sendable {
     private struct State {
         var isFinished = false

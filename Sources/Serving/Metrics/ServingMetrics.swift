@@ -1,6 +1,8 @@
 import Synchronization
 
-/// What the HTTP side counts. Labels come from fixed sets, so that no client can make the list longer.
+/// What the HTTP side counts.
+///
+/// Labels come from fixed sets, so that no client can make the list longer.
 final class ServingMetrics: Sendable {
     /// One moment's values.
     struct Snapshot: Sendable {

@@ -29,7 +29,8 @@ extension Exchange {
     ) async throws {
         let (pieces, feed) = AsyncThrowingStream.makeStream(of: GenerationPiece.self)
         try await withThrowingTaskGroup(of: Void.self) { group in
-            // In a task of its own, so that a client that leaves cancels the generation and not only the writing.
+            // In a task of its own, so that a client that leaves cancels the generation and not only the
+            // writing.
             group.addTask {
                 do {
                     try await connection.serve(sendsContinue: false) {
@@ -44,7 +45,9 @@ extension Exchange {
                 }
             }
             var events = events
-            for json in events.opening() { try await writer.write(EventStream.event(json, dialect: Events.dialect)) }
+            for json in events.opening() {
+                try await writer.write(EventStream.event(json, dialect: Events.dialect))
+            }
             let isComplete = try await write(pieces, as: &events, to: &writer)
             record.finish(status: isComplete ? 200 : ServingError.failed.status)
             try await writer.finish(nil)

@@ -15,16 +15,20 @@ struct ChatRoutes: Sendable {
         try await gate.admit(exchange, fields: ChatRequest.fields) { json, slot in
             let request = try ChatRequest(json, defaults: defaults)
             // "default" is the name LightLLM gives to a model that has none.
-            if let model = request.model, model != modelName, model != "default" { throw ServingError.unknownModel }
+            if let model = request.model, model != modelName, model != "default" {
+                throw ServingError.unknownModel
+            }
             let generation = try await service.begin(request.generation)
             exchange.record.begin(promptTokenCount: generation.promptTokenCount)
             let head = ChatResponseHead(
-                id: "chatcmpl-\(RandomHex.word())\(RandomHex.word())", created: WallClock.seconds, model: modelName,
+                id: "chatcmpl-\(RandomHex.word())\(RandomHex.word())", created: WallClock.seconds,
+                model: modelName,
                 topLogprobCount: request.topLogprobCount)
             if request.streams {
                 let chunks = ChatChunks(head: head, generation: generation)
                 return exchange.stream(
-                    generation, as: ChatEvents(chunks: chunks, includesUsage: request.includesUsage), holding: slot)
+                    generation, as: ChatEvents(chunks: chunks, includesUsage: request.includesUsage),
+                    holding: slot)
             }
             var response = ChatResponse(head, generation)
             try await exchange.collect(generation) { response.append($0) }

@@ -1,5 +1,6 @@
 import Engine
 import HTTPTypes
+import JSON
 
 /// Whether the server lives, progresses and takes requests.
 struct HealthRoutes: Sendable {

@@ -16,7 +16,8 @@ struct MetricsRoutes: Sendable {
         text.head("vireo_build_info", "gauge", "The program and its model.")
         text.sample("vireo_build_info", [("version", version), ("model", modelName)], 1)
         text.write(metrics.snapshot)
-        text.single("vireo_body_bytes_in_flight", "gauge", "Bytes of bodies being prepared.", budget.usedBytes)
+        text.single(
+            "vireo_body_bytes_in_flight", "gauge", "Bytes of bodies being prepared.", budget.usedBytes)
         text.write(engine.statistics())
         return Reply(type: MediaTypeName.prometheus, Array(text.text.utf8))
     }

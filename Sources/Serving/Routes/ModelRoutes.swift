@@ -1,3 +1,5 @@
+import JSON
+
 /// Which model is served.
 struct ModelRoutes: Sendable {
     let modelName: String
@@ -13,15 +15,17 @@ struct ModelRoutes: Sendable {
             JSONWriter.bytes { json in
                 json.object { json in
                     json.member("object", "list")
-                    json.array("data", { json in
-                        json.object { json in
-                            json.member("id", modelName)
-                            json.member("object", "model")
-                            json.member("created", created)
-                            json.member("owned_by", "vireo")
-                            json.member("max_model_len", maxSequenceLength)
-                        }
-                    })
+                    json.array(
+                        "data",
+                        { json in
+                            json.object { json in
+                                json.member("id", modelName)
+                                json.member("object", "model")
+                                json.member("created", created)
+                                json.member("owned_by", "vireo")
+                                json.member("max_model_len", maxSequenceLength)
+                            }
+                        })
                 }
             })
     }

@@ -1,5 +1,6 @@
 import HTTPTypes
 import Hummingbird
+import JSON
 import Synchronization
 
 /// Lets generations in: while the server runs, as many as may, with bodies that are acceptable.
@@ -8,7 +9,8 @@ struct RequestGate: Sendable {
     let bodies: BodyReader
     let slots: RequestSlots
 
-    /// Checks the header, takes a slot, and runs `body` with it and the request's JSON for as long as the client stays.
+    /// Checks the header, takes a slot, and runs `body` with it and the request's JSON for as long as the
+    /// client stays.
     ///
     /// The body's bytes count until `body` returns.
     func admit(
@@ -30,7 +32,7 @@ struct RequestGate: Sendable {
     private func read(_ request: Request, fields: Set<String>) async throws -> (JSONValue, ByteReservation) {
         let payload = try await bodies.read(request)
         do throws(JSONError) {
-            return (try JSONReader.read(payload.bytes), payload.reservation)
+            return (try JSONValue(reading: payload.bytes), payload.reservation)
         } catch {
             throw ServingError(error, fields: fields)
         }

@@ -21,6 +21,9 @@ struct Reply: Sendable {
             body: ResponseBody(byteBuffer: ByteBuffer(bytes: bytes)))
     }
 
+    /// No body.
+    init(fields: HTTPFields) { response = Response(status: .noContent, headers: fields) }
+
     /// A stream of events that `body` writes.
     init(stream body: @escaping @concurrent @Sendable (inout any ResponseBodyWriter) async throws -> Void) {
         var headers: HTTPFields = [.contentType: MediaTypeName.eventStream, .cacheControl: "no-cache"]
@@ -38,12 +41,16 @@ struct Route: Sendable {
     let handler: @Sendable (Exchange) async throws -> Reply
 
     /// A route for GET and HEAD.
-    static func get(_ name: RouteName, _ handler: @escaping @Sendable (Exchange) async throws -> Reply) -> Route {
+    static func get(_ name: RouteName, _ handler: @escaping @Sendable (Exchange) async throws -> Reply)
+        -> Route
+    {
         Route(name: name, methods: [.get, .head], handler: handler)
     }
 
     /// A route for POST.
-    static func post(_ name: RouteName, _ handler: @escaping @Sendable (Exchange) async throws -> Reply) -> Route {
+    static func post(_ name: RouteName, _ handler: @escaping @Sendable (Exchange) async throws -> Reply)
+        -> Route
+    {
         Route(name: name, methods: [.post], handler: handler)
     }
 }

@@ -1,5 +1,6 @@
 import Engine
 import Foundation
+import JSON
 import TestSupport
 import Testing
 
@@ -39,7 +40,9 @@ struct AnswerTests {
                                     if let text = part.text {
                                         json.member("text", text)
                                     } else {
-                                        json.object("image_url") { $0.member("url", "data:image/png;base64,\(image)") }
+                                        json.object("image_url") {
+                                            $0.member("url", "data:image/png;base64,\(image)")
+                                        }
                                     }
                                 }
                             }
@@ -58,7 +61,7 @@ struct AnswerTests {
         try await TestServer.run { server in
             let whole = try await server.post("/generate", native())
             #expect(whole.status == 200 && whole.fields["content-type"] == "application/json")
-            #expect(whole["tokens"].elements.map { $0["id"].asInt } == golden.greedyIds.map { Int($0) })
+            #expect(whole["tokens"].elements.map { $0["id"].int } == golden.greedyIds.map { Int($0) })
             #expect(whole["count_output_tokens"] == .int(golden.greedyIds.count))
             #expect(whole["prompt_tokens"] == .int(golden.inputIds.count))
             #expect(whole["finish_reason"] == .string("length"))
@@ -67,9 +70,10 @@ struct AnswerTests {
             let text = try #require(whole["generated_text", "0"].text)
 
             let stream = try await server.post("/generate_stream", native())
-            #expect(stream.status == 200 && stream.fields["content-type"]?.hasPrefix("text/event-stream") == true)
+            #expect(
+                stream.status == 200 && stream.fields["content-type"]?.hasPrefix("text/event-stream") == true)
             let events = stream.events
-            #expect(events.map { $0["token"]["id"].asInt } == golden.greedyIds.map { Int($0) })
+            #expect(events.map { $0["token"]["id"].int } == golden.greedyIds.map { Int($0) })
             #expect(events.compactMap { $0["token"]["text"].text }.joined() == text)
             #expect(events.map { $0["finished"] } == events.indices.map { .bool($0 == events.count - 1) })
             #expect(events.last?["finish_reason"] == .string("length"))
@@ -106,8 +110,11 @@ struct AnswerTests {
             #expect(kept["finish_reason"] == .string("stop"))
             let cut = try await server.post("/v1/chat/completions", chat(",\"stop\":\(quoted)"))
             #expect(cut["choices", "0", "message", "content"] == .string(before))
-            let streamed = try await server.post("/v1/chat/completions", chat(",\"stop\":\(quoted),\"stream\":true"))
-            let pieces = streamed.events.flatMap { $0["choices"].elements }.compactMap { $0["delta"]["content"].text }
+            let streamed = try await server.post(
+                "/v1/chat/completions", chat(",\"stop\":\(quoted),\"stream\":true"))
+            let pieces = streamed.events.flatMap { $0["choices"].elements }.compactMap {
+                $0["delta"]["content"].text
+            }
             #expect(pieces.joined() == before)
             try await server.settle()
         }
@@ -115,12 +122,15 @@ struct AnswerTests {
 
     @Test func `log-probabilities have OpenAI's shape`() async throws {
         try await TestServer.run { server in
-            let reply = try await server.post("/v1/chat/completions", chat(#","logprobs":true,"top_logprobs":2"#))
+            let reply = try await server.post(
+                "/v1/chat/completions", chat(#","logprobs":true,"top_logprobs":2"#))
             let content = reply["choices", "0", "logprobs", "content"].elements
             #expect(content.count == golden.greedyIds.count)
             for entry in content {
                 let top = entry["top_logprobs"].elements
-                #expect(top.count == 2 && top[0]["logprob"] == entry["logprob"] && entry["bytes"].elements.count > 0)
+                #expect(
+                    top.count == 2 && top[0]["logprob"] == entry["logprob"]
+                        && entry["bytes"].elements.count > 0)
             }
         }
     }
@@ -134,7 +144,8 @@ struct AnswerTests {
             let first = try await server.post("/generate", seeded)
             let second = try await server.post("/generate", seeded)
             #expect(first["generated_text"] == second["generated_text"] && first.status == 200)
-            let root = try await server.post("/", #"{"inputs":"Hello","stream":true,"parameters":{"max_new_tokens":2}}"#)
+            let root = try await server.post(
+                "/", #"{"inputs":"Hello","stream":true,"parameters":{"max_new_tokens":2}}"#)
             #expect(root.fields["content-type"]?.hasPrefix("text/event-stream") == true)
         }
     }
@@ -148,12 +159,14 @@ struct AnswerTests {
                     #expect(reply.status == 400 && reply["error", "type"] == .string("BadRequestError"))
                     #expect(reply["error", "param"] == .string("multimodal_params.images[0]"))
                 }
-                let chat = try await server.post("/v1/chat/completions", chat().replacingOccurrences(of: image, with: picture))
+                let chat = try await server.post(
+                    "/v1/chat/completions", chat().replacingOccurrences(of: image, with: picture))
                 #expect(chat.status == 400 && chat["error", "type"] == .string("invalid_request_error"))
             }
             let item = #"{"type":"base64","data":"AAAA"}"#
             let many = "[" + Array(repeating: item, count: 33).joined(separator: ",") + "]"
-            let reply = try await server.post("/generate", #"{"inputs":"x","multimodal_params":{"images":\#(many)}}"#)
+            let reply = try await server.post(
+                "/generate", #"{"inputs":"x","multimodal_params":{"images":\#(many)}}"#)
             #expect(reply.status == 400 && reply["error", "param"] == .string("multimodal_params.images"))
             try await server.settle()
             #expect(server.engine.statistics().cachedImages == 0)
@@ -165,14 +178,17 @@ struct AnswerTests {
         try await TestServer.run { server in
             let long = String(repeating: "word ", count: 100_000)
             let bodies = [
-                #"{"inputs":"\#(long)"}"#, #"{"inputs":[\#(Array(repeating: "5", count: 5_000).joined(separator: ","))]}"#,
-                #"{"inputs":[-1]}"#, #"{"inputs":[100000000]}"#, #"{"inputs":"Hi","parameters":{"min_new_tokens":2147483648}}"#,
+                #"{"inputs":"\#(long)"}"#,
+                #"{"inputs":[\#(Array(repeating: "5", count: 5_000).joined(separator: ","))]}"#,
+                #"{"inputs":[-1]}"#, #"{"inputs":[100000000]}"#,
+                #"{"inputs":"Hi","parameters":{"min_new_tokens":2147483648}}"#,
             ]
             for body in bodies {
                 let reply = try await server.post("/generate", body)
                 #expect(reply.status == 400, "\(reply.body.prefix(200))")
             }
-            let cut = try await server.post("/generate", #"{"inputs":"Hi","parameters":{"max_new_tokens":9999999,"ignore_eos":true}}"#)
+            let cut = try await server.post(
+                "/generate", #"{"inputs":"Hi","parameters":{"max_new_tokens":9999999,"ignore_eos":true}}"#)
             #expect(cut.status == 200 && cut["finish_reason"] == .string("length"))
         }
     }

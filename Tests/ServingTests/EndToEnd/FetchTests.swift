@@ -1,4 +1,5 @@
 import Images
+import JSON
 import NIOCore
 import NIOPosix
 import Synchronization
@@ -17,7 +18,8 @@ struct FetchTests {
         let picture = Fixtures.bytes("images/golden-one.png")
         try await TestOrigin.run(.reply("200 OK", "Content-Length: \(picture.count)", picture)) { origin in
             try await TestServer.run(configure: { $0.allowPrivateURLs = true }) { server in
-                let reply = try await server.post("/generate", body("http://localhost:\(origin.port)/a.png?x=1"))
+                let reply = try await server.post(
+                    "/generate", body("http://localhost:\(origin.port)/a.png?x=1"))
                 #expect(reply.status == 200, "\(reply.body)")
                 let request = try #require(origin.requests.first)
                 #expect(origin.requests.count == 1 && request.hasPrefix("GET /a.png?x=1 HTTP/1.1"))
@@ -30,9 +32,11 @@ struct FetchTests {
     @Test(arguments: [
         TestOrigin.Behaviour.reply("302 Found", "Location: http://127.0.0.1/\r\nContent-Length: 0", []),
         .reply("307 Temporary Redirect", "Location: file:///etc/hosts\r\nContent-Length: 0", []),
-        .reply("404 Not Found", "Content-Length: 6", Array("secret".utf8)), .reply("204 No Content", "X: y", []),
+        .reply("404 Not Found", "Content-Length: 6", Array("secret".utf8)),
+        .reply("204 No Content", "X: y", []),
         .reply("200 OK", "Content-Encoding: gzip\r\nContent-Length: 3", [1, 2, 3]),
-        .reply("200 OK", "Content-Length: 10737418240", [1, 2, 3]), .reply("200 OK", "Content-Length: 6", Array("<html>".utf8)),
+        .reply("200 OK", "Content-Length: 10737418240", [1, 2, 3]),
+        .reply("200 OK", "Content-Length: 6", Array("<html>".utf8)),
         .reply("200 OK", "Content-Length: 0", []), .endless, .silent, .closing, .dripping,
     ])
     func `an origin that misbehaves gives 400 in time`(_ behaviour: TestOrigin.Behaviour) async throws {
@@ -44,7 +48,8 @@ struct FetchTests {
             }) { server in
                 let start = ContinuousClock.now
                 let reply = try await server.post("/generate", body("http://127.0.0.1:\(origin.port)/x"))
-                #expect(reply.status == 400 && reply["error", "param"] == .string("multimodal_params.images[0]"))
+                #expect(
+                    reply.status == 400 && reply["error", "param"] == .string("multimodal_params.images[0]"))
                 #expect(ContinuousClock.now - start < .seconds(5))
                 for word in ["127.0.0.1", "secret", "http:", "Error("] {
                     #expect(reply["error", "message"].text?.contains(word) == false)
@@ -56,7 +61,8 @@ struct FetchTests {
     }
 
     @Test(arguments: [
-        "127.0.0.1", "localhost", "127.1", "2130706433", "0x7f000001", "0177.0.0.1", "0", "[::1]", "[::ffff:127.0.0.1]",
+        "127.0.0.1", "localhost", "127.1", "2130706433", "0x7f000001", "0177.0.0.1", "0", "[::1]",
+        "[::ffff:127.0.0.1]",
         "[::ffff:7f00:1]", "[64:ff9b::7f00:1]", "169.254.169.254", "10.0.0.1",
     ])
     func `by default no private address is dialled`(_ host: String) async throws {
@@ -71,7 +77,8 @@ struct FetchTests {
     @Test func `a link in the text is only text`() async throws {
         try await TestOrigin.run(.silent) { origin in
             try await TestServer.run(configure: { $0.allowPrivateURLs = true }) { server in
-                let text = #"{"inputs":"![](http://127.0.0.1:\#(origin.port)/x)","parameters":{"max_new_tokens":2}}"#
+                let text =
+                    #"{"inputs":"![](http://127.0.0.1:\#(origin.port)/x)","parameters":{"max_new_tokens":2}}"#
                 let reply = try await server.post("/generate", text)
                 #expect(reply.status == 200)
                 #expect(origin.connectionCount == 0)
@@ -190,7 +197,9 @@ final class TestOrigin: Sendable {
 
         private func flood(_ context: ChannelHandlerContext) {
             guard context.channel.isActive else { return }
-            if context.channel.isWritable { write("10000\r\n" + String(repeating: "x", count: 65_536) + "\r\n", context) }
+            if context.channel.isWritable {
+                write("10000\r\n" + String(repeating: "x", count: 65_536) + "\r\n", context)
+            }
             context.eventLoop.assumeIsolated().scheduleTask(in: .milliseconds(1)) { self.flood(context) }
         }
 

@@ -1,3 +1,4 @@
+import JSON
 import Testing
 
 @testable import Serving
@@ -33,7 +34,8 @@ struct ProtocolTests {
             #expect(method.status == 405 && method.fields["allow"] == "POST")
             #expect(try await server.send("DELETE", "/health").fields["allow"] == "GET, HEAD")
             for fields in [["Content-Type: text/xml"], ["Content-Type: application/json; charset=utf-16"]] {
-                #expect(try await server.send("POST", "/generate", shortRequest, fields: fields).status == 415)
+                #expect(
+                    try await server.send("POST", "/generate", shortRequest, fields: fields).status == 415)
             }
             let gzip = ["Content-Type: application/json", "Content-Encoding: gzip"]
             #expect(try await server.send("POST", "/generate", shortRequest, fields: gzip).status == 415)
@@ -47,13 +49,16 @@ struct ProtocolTests {
     @Test func `bad bodies are refused before a stream begins`() async throws {
         try await TestServer.run { server in
             let bodies = [
-                "", "[]", "null", "\"x\"", "{} x", "{\"inputs\":", "{\"inputs\":\"\\ud800\"}", "{\"inputs\":5}",
+                "", "[]", "null", "\"x\"", "{} x", "{\"inputs\":", "{\"inputs\":\"\\ud800\"}",
+                "{\"inputs\":5}",
                 "{\"inputs\":" + String(repeating: "[", count: 100_000),
             ]
             for body in bodies {
                 for path in ["/generate", "/generate_stream", "/v1/chat/completions"] {
                     let reply = try await server.post(path, body)
-                    #expect(reply.status == 400 && reply["error", "message"].text != nil, "\(path) \(body.prefix(20))")
+                    #expect(
+                        reply.status == 400 && reply["error", "message"].text != nil,
+                        "\(path) \(body.prefix(20))")
                 }
             }
             let surrogate = try await server.post("/generate", "{\"inputs\":\"\\ud800\"}")
@@ -67,7 +72,9 @@ struct ProtocolTests {
             let declared = try await TestConnection(port: server.port)
             try await declared.send(head + "Content-Length: 1001\r\nExpect: 100-continue\r\n\r\n")
             let refused = try await declared.reply()
-            #expect(refused.status == 413 && refused.informational.isEmpty && refused.fields["connection"] == "close")
+            #expect(
+                refused.status == 413 && refused.informational.isEmpty
+                    && refused.fields["connection"] == "close")
 
             let endless = try await TestConnection(port: server.port)
             try await endless.send(head + "Transfer-Encoding: chunked\r\n\r\n")
@@ -76,7 +83,9 @@ struct ProtocolTests {
 
             let polite = try await TestConnection(port: server.port)
             try await polite.send(
-                head + "Connection: close\r\nContent-Length: \(shortRequest.utf8.count)\r\nExpect: 100-continue\r\n\r\n")
+                head
+                    + "Connection: close\r\nContent-Length: \(shortRequest.utf8.count)\r\nExpect: 100-continue\r\n\r\n"
+            )
             let first = try await polite.read { $0.count >= 25 }
             #expect(String(decoding: first, as: UTF8.self).hasPrefix("HTTP/1.1 100"))
             try await polite.send(shortRequest)
@@ -91,7 +100,8 @@ struct ProtocolTests {
         "POST /generate HTTP/1.1\r\nHost: t\r\nContent-Length: 1e3\r\n\r\n",
         "POST /generate HTTP/1.1\r\nHost: t\r\nContent-Length: 18446744073709551616\r\n\r\n",
         "POST /generate HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n8000000000000000000\r\n",
-        "GET /health HTTP/1.1\r\nHost : t\r\n\r\n", "nonsense\r\n\r\n", "GET /health HTTP/9.9\r\n\r\n", "\u{0}\u{1}\u{2}\r\n\r\n",
+        "GET /health HTTP/1.1\r\nHost : t\r\n\r\n", "nonsense\r\n\r\n", "GET /health HTTP/9.9\r\n\r\n",
+        "\u{0}\u{1}\u{2}\r\n\r\n",
     ])
     func `what is not HTTP gets an error and the connection ends`(_ text: String) async throws {
         try await TestServer.run { server in
@@ -106,8 +116,10 @@ struct ProtocolTests {
 
     @Test func `headers have bounds`() async throws {
         try await TestServer.run { server in
-            let long = "GET /health HTTP/1.1\r\nHost: t\r\nX: " + String(repeating: "x", count: 1 << 20) + "\r\n\r\n"
-            let many = "GET /health HTTP/1.1\r\nHost: t\r\n" + String(repeating: "a: b\r\n", count: 70_000) + "\r\n"
+            let long =
+                "GET /health HTTP/1.1\r\nHost: t\r\nX: " + String(repeating: "x", count: 1 << 20) + "\r\n\r\n"
+            let many =
+                "GET /health HTTP/1.1\r\nHost: t\r\n" + String(repeating: "a: b\r\n", count: 70_000) + "\r\n"
             for text in [long, many] {
                 let connection = try await TestConnection(port: server.port)
                 async let sent: Void = connection.send(text)
@@ -124,7 +136,8 @@ struct ProtocolTests {
             #expect(try await silent.reply().status == 408)
             let stalled = try await TestConnection(port: server.port)
             try await stalled.send(
-                "POST /v1/chat/completions HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
+                "POST /v1/chat/completions HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+            )
             let reply = try await stalled.reply()
             #expect(reply.status == 408 && reply["error", "type"] == .string("invalid_request_error"))
         }
@@ -144,7 +157,8 @@ struct ProtocolTests {
         try await TestServer.run { server in
             func id(_ name: String) async throws -> String? {
                 let connection = try await TestConnection(port: server.port)
-                try await connection.send("GET /health HTTP/1.1\r\nHost: t\r\nConnection: close\r\nX-Request-Id: \(name)\r\n\r\n")
+                try await connection.send(
+                    "GET /health HTTP/1.1\r\nHost: t\r\nConnection: close\r\nX-Request-Id: \(name)\r\n\r\n")
                 return try await connection.reply().fields["x-request-id"]
             }
             #expect(try await id("abc-1_2.3") == "abc-1_2.3")

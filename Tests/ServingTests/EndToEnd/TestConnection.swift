@@ -1,3 +1,4 @@
+import JSON
 import NIOCore
 import NIOPosix
 
@@ -88,7 +89,9 @@ struct TestReply: Sendable {
         while true {
             let (head, after) = try Self.split(rest)
             let lines = head.split(separator: "\r\n")
-            guard let first = lines.first, let status = Int(first.split(separator: " ")[1]) else { throw Missing() }
+            guard let first = lines.first, let status = Int(first.split(separator: " ")[1]) else {
+                throw Missing()
+            }
             rest = after
             if status < 200 {
                 informational.append(status)
@@ -98,7 +101,8 @@ struct TestReply: Sendable {
             var fields: [String: String] = [:]
             for line in lines.dropFirst() {
                 guard let colon = line.firstIndex(of: ":") else { continue }
-                fields[line[..<colon].lowercased()] = String(line[line.index(after: colon)...].drop { $0 == " " })
+                fields[line[..<colon].lowercased()] = String(
+                    line[line.index(after: colon)...].drop { $0 == " " })
             }
             self.fields = fields
             break
@@ -109,14 +113,15 @@ struct TestReply: Sendable {
     }
 
     /// The body as JSON.
-    var json: JSONValue { (try? JSONReader.read(Array(body.utf8))) ?? .null }
+    var json: JSONValue { (try? JSONValue(reading: Array(body.utf8))) ?? .null }
 
     /// A value inside the body, by names and indices.
     subscript(path: String...) -> JSONValue {
         path.reduce(json) { value, name in
             switch value {
             case .object(let object): object[name] ?? .null
-            case .array(let array): Int(name).flatMap { array.indices.contains($0) ? array[$0] : nil } ?? .null
+            case .array(let array):
+                Int(name).flatMap { array.indices.contains($0) ? array[$0] : nil } ?? .null
             default: .null
             }
         }
@@ -126,7 +131,7 @@ struct TestReply: Sendable {
     var events: [JSONValue] {
         body.split(separator: "\n\n").compactMap { event in
             guard event.hasPrefix("data:") else { return nil }
-            return try? JSONReader.read(Array(event.dropFirst(5).utf8))
+            return try? JSONValue(reading: Array(event.dropFirst(5).utf8))
         }
     }
 
@@ -142,7 +147,9 @@ struct TestReply: Sendable {
         var rest = bytes
         var body: [UInt8] = []
         while let line = rest.firstIndex(of: 13) {
-            guard let count = Int(String(decoding: rest[..<line], as: UTF8.self), radix: 16) else { throw Missing() }
+            guard let count = Int(String(decoding: rest[..<line], as: UTF8.self), radix: 16) else {
+                throw Missing()
+            }
             if count == 0 { break }
             body += rest[(line + 2)...].prefix(count)
             rest = rest[(line + 2)...].dropFirst(count + 2)
@@ -152,11 +159,6 @@ struct TestReply: Sendable {
 }
 
 extension JSONValue {
-    /// A member of an object; `null` for none.
-    subscript(name: String) -> JSONValue {
-        if case .object(let object) = self { object[name] ?? .null } else { .null }
-    }
-
     /// The elements of an array.
     var elements: [JSONValue] { if case .array(let array) = self { array } else { [] } }
 

@@ -37,10 +37,15 @@ struct TestServer: Sendable {
                 ready.yield(port)
                 ready.finish()
             })
-        let services = server.makeServices()
+        let services = try server.makeServices()
         try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await services.run() }
-            guard let port = await ports.first(where: { (_: Int) in true }) else { throw ServerError.failed }
+            group.addTask {
+                defer { ready.finish() }
+                try await services.run()
+            }
+            guard let port = await ports.first(where: { (_: Int) in true }) else {
+                return try await group.waitForAll()
+            }
             do {
                 try await body(TestServer(port: port, engine: engine, services: services))
             } catch {
@@ -51,12 +56,27 @@ struct TestServer: Sendable {
         }
     }
 
+    /// What `Server.run` throws on this port, which is taken.
+    func errorOfAnother() async throws -> ServerError? {
+        let model = try Self.model.get()
+        let server = Server(
+            configuration: ServerConfiguration(port: port, modelName: "fixture"), engine: engine,
+            prompts: model.prompts, logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }))
+        do throws(ServerError) {
+            try await server.run()
+            return nil
+        } catch {
+            return error
+        }
+    }
+
     /// Begins the shutdown that the end of the test would begin.
     func beginShutdown() async { await services.triggerGracefulShutdown() }
 
     /// The reply to a request; `head` may add fields.
     func send(
-        _ method: String, _ path: String, _ body: String? = nil, fields: [String] = ["Content-Type: application/json"],
+        _ method: String, _ path: String, _ body: String? = nil,
+        fields: [String] = ["Content-Type: application/json"],
     ) async throws -> TestReply {
         let connection = try await TestConnection(port: port)
         var text = "\(method) \(path) HTTP/1.1\r\nHost: test\r\nConnection: close\r\n"

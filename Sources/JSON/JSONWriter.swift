@@ -1,22 +1,25 @@
 /// Writes compact JSON as UTF-8 bytes; commas and escapes are its business, the right nesting its caller's.
-struct JSONWriter {
-    private(set) var bytes: [UInt8] = []
+package struct JSONWriter {
+    /// What has been written.
+    package private(set) var bytes: [UInt8] = []
     private var needsComma = false
 
     /// The bytes that `body` writes.
-    static func bytes(_ body: (inout JSONWriter) -> Void) -> [UInt8] {
+    package static func bytes(_ body: (inout JSONWriter) -> Void) -> [UInt8] {
         var writer = JSONWriter()
         body(&writer)
         return writer.bytes
     }
 
     /// An object with the members that `body` writes.
-    mutating func object(_ body: (inout JSONWriter) -> Void) { nest("{", "}", body) }
+    package mutating func object(_ body: (inout JSONWriter) -> Void) { nest("{", "}", body) }
 
     /// An array of the values that `body` writes.
-    mutating func array(_ body: (inout JSONWriter) -> Void) { nest("[", "]", body) }
+    package mutating func array(_ body: (inout JSONWriter) -> Void) { nest("[", "]", body) }
 
-    private mutating func nest(_ open: Unicode.Scalar, _ close: Unicode.Scalar, _ body: (inout JSONWriter) -> Void) {
+    private mutating func nest(
+        _ open: Unicode.Scalar, _ close: Unicode.Scalar, _ body: (inout JSONWriter) -> Void
+    ) {
         separate()
         bytes.append(UInt8(ascii: open))
         needsComma = false
@@ -31,41 +34,41 @@ struct JSONWriter {
     }
 
     /// The name of the member whose value is written next.
-    mutating func key(_ name: String) {
+    package mutating func key(_ name: String) {
         string(name)
         bytes.append(UInt8(ascii: ":"))
         needsComma = false
     }
 
     /// A string.
-    mutating func string(_ value: String) {
+    package mutating func string(_ value: String) {
         separate()
         quote(value.utf8)
     }
 
     /// A string given as UTF-8.
-    mutating func string(utf8 value: [UInt8]) {
+    package mutating func string(utf8 value: [UInt8]) {
         separate()
         quote(value)
     }
 
     /// An integer.
-    mutating func int(_ value: some BinaryInteger) {
+    package mutating func int(_ value: some BinaryInteger) {
         separate()
         bytes += value.description.utf8
     }
 
     /// A number; `null` when it is not finite.
-    mutating func number(_ value: Float) { value.isFinite ? raw(value.description) : null() }
+    package mutating func number(_ value: Float) { value.isFinite ? raw(value.description) : null() }
 
     /// A number; `null` when it is not finite.
-    mutating func number(_ value: Double) { value.isFinite ? raw(value.description) : null() }
+    package mutating func number(_ value: Double) { value.isFinite ? raw(value.description) : null() }
 
     /// `true` or `false`.
-    mutating func bool(_ value: Bool) { raw(value ? "true" : "false") }
+    package mutating func bool(_ value: Bool) { raw(value ? "true" : "false") }
 
     /// `null`.
-    mutating func null() { raw("null") }
+    package mutating func null() { raw("null") }
 
     private mutating func raw(_ text: String) {
         separate()
@@ -96,43 +99,43 @@ struct JSONWriter {
 
 extension JSONWriter {
     /// A member with a string, or `null` for none.
-    mutating func member(_ name: String, _ value: String?) {
+    package mutating func member(_ name: String, _ value: String?) {
         key(name)
         if let value { string(value) } else { null() }
     }
 
     /// A member with an integer.
-    mutating func member(_ name: String, _ value: some BinaryInteger) {
+    package mutating func member(_ name: String, _ value: some BinaryInteger) {
         key(name)
         int(value)
     }
 
     /// A member with a boolean.
-    mutating func member(_ name: String, _ value: Bool) {
+    package mutating func member(_ name: String, _ value: Bool) {
         key(name)
         bool(value)
     }
 
     /// A member with a number.
-    mutating func member(_ name: String, _ value: Float) {
+    package mutating func member(_ name: String, _ value: Float) {
         key(name)
         number(value)
     }
 
     /// A member with text given as UTF-8.
-    mutating func member(_ name: String, utf8 value: [UInt8]) {
+    package mutating func member(_ name: String, utf8 value: [UInt8]) {
         key(name)
         string(utf8: value)
     }
 
     /// A member with an object.
-    mutating func object(_ name: String, _ body: (inout JSONWriter) -> Void) {
+    package mutating func object(_ name: String, _ body: (inout JSONWriter) -> Void) {
         key(name)
         object(body)
     }
 
     /// A member with an array.
-    mutating func array(_ name: String, _ body: (inout JSONWriter) -> Void) {
+    package mutating func array(_ name: String, _ body: (inout JSONWriter) -> Void) {
         key(name)
         array(body)
     }
