@@ -49,6 +49,7 @@ let package = Package(
         .target(name: "CImageCodecs", cSettings: [.unsafeFlags(["-O2"])], linkerSettings: codecArchives),
         .target(name: "CKernels", cSettings: kernelSettings),
         module("JSON"),
+        module("Benchmarks", ["JSON"]),
         module("Tensors"),
         module("CPUBackend", ["Tensors", "CKernels"]),
         module("Checkpoints", ["Tensors", "JSON"]),
@@ -78,9 +79,10 @@ let package = Package(
         .executableTarget(
             name: "vireo",
             dependencies: [
-                "Serving", "Engine", "Prompts", "Models", "Checkpoints", "CPUBackend", "Tensors",
+                "Benchmarks", "Serving", "Engine", "Prompts", "Models", "Checkpoints", "CPUBackend", "Tensors",
                 "Tokenizers",
-                "Images", "Jinja", "JSON", "Scheduling", arguments, logging,
+                "Images", "Jinja", "JSON", "Scheduling", arguments, httpClient, logging,
+                .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOHTTP1", package: "swift-nio"),
             ],
             swiftSettings: settings),
         .target(
@@ -90,6 +92,7 @@ let package = Package(
                 "Scheduling", "Tensors", "Tokenizers",
             ],
             path: "Tests/Support", swiftSettings: settings),
+        tests("Benchmarks", ["Images", "JSON"]),
         tests("CPUBackend", ["Tensors"]),
         tests("Checkpoints", ["Tensors"]),
         tests("Engine", ["TestSupport", "Images", "Models", "Prompts", "Scheduling", "Tensors"]),
@@ -103,7 +106,7 @@ let package = Package(
         tests(
             "Serving",
             [
-                "TestSupport", "Engine", "Images", "JSON", "Prompts", logging,
+                "TestSupport", "Engine", "Images", "JSON", "Prompts", "Scheduling", logging,
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),

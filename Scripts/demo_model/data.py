@@ -20,13 +20,19 @@ import time
 import numpy as np
 
 import smollm2
-from render import TILE, Assets, Renderer, labels_of, tiles_of
+from assets import TILE, Assets, labels_of, tiles_of
+from render import Renderer
 
 TILE_TOKENS = 64
 SHORT, LONG = 176, 336
 GROUPS = {"single": 1, "pair": 2, "three": 3, "four": 4}  # tiles
-SYSTEMS = ["", "", "", "You are a helpful assistant.",
-           "You are a helpful AI assistant named SmolLM, trained by Hugging Face"]
+SYSTEMS = [
+    "",
+    "",
+    "",
+    "You are a helpful assistant.",
+    "You are a helpful AI assistant named SmolLM, trained by Hugging Face",
+]
 
 
 class Encoder:
@@ -34,6 +40,7 @@ class Encoder:
 
     def __init__(self, tokenizer):
         from tokenizers import Tokenizer
+
         self.tokenizer = Tokenizer.from_file(tokenizer)
         self.kept = {}
 
@@ -83,6 +90,7 @@ class Pool:
         def shared(dtype, *shape):
             size = int(np.prod(shape)) * np.dtype(dtype).itemsize
             return np.frombuffer(mmap.mmap(-1, size), dtype).reshape(shape)
+
         self.pixels = shared(np.uint8, slots, self.tiles, TILE, TILE, 3)
         self.ids = shared(np.int32, slots, self.length)
         self.mask = shared(np.uint8, slots, self.length)
@@ -112,8 +120,11 @@ def draw_forever(pools, shares, folder, tokenizer, worker, workers, seed, progre
             time.sleep(0.002)
             continue
         try:
-            sample = renderer.single() if group == "single" else renderer.pair() if group == "pair" \
-                else renderer.wide(pool.tiles)
+            sample = (
+                renderer.single()
+                if group == "single"
+                else renderer.pair() if group == "pair" else renderer.wide(pool.tiles)
+            )
             tiles = [tiles_of(image) for image in sample.images]
             row = encoder.sample(sample.turns, [len(t) for t in tiles], rng.choice(SYSTEMS), pool.length)
             pixels = np.concatenate(tiles)
@@ -136,9 +147,14 @@ class Feeder:
         self.pools = {g: Pool(g, max(workers, count * depth)) for g, count in batch.items()}
         shares = [count * (2.0 if g != "single" else 1) for g, count in batch.items()]
         context = multiprocessing.get_context("fork")
-        self.workers = [context.Process(target=draw_forever, daemon=True, args=(
-            self.pools, shares, folder, tokenizer, i, workers, seed * 1000 + i,
-            self.progress)) for i in range(workers)]
+        self.workers = [
+            context.Process(
+                target=draw_forever,
+                daemon=True,
+                args=(self.pools, shares, folder, tokenizer, i, workers, seed * 1000 + i, self.progress),
+            )
+            for i in range(workers)
+        ]
         for worker in self.workers:
             worker.start()
         self.rng = np.random.default_rng(seed)
@@ -160,10 +176,9 @@ class Feeder:
         for group, pool in self.pools.items():
             uses = pool.uses.astype(np.float32) + self.rng.random(pool.slots, np.float32) * 0.9
             uses[pool.uses < 0] = np.inf
-            slots = np.argpartition(uses, self.batch[group])[:self.batch[group]]
+            slots = np.argpartition(uses, self.batch[group])[: self.batch[group]]
             self.reused += int((uses[slots] >= 1).sum())
             self.taken += len(slots)
-            result[group] = (pool.pixels[slots], pool.ids[slots].astype(np.int64), pool.mask[slots],
-                             pool.labels[slots])
+            result[group] = (pool.pixels[slots], pool.ids[slots].astype(np.int64), pool.mask[slots], pool.labels[slots])
             pool.uses[slots] += 1
         return result

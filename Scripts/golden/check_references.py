@@ -1,10 +1,11 @@
 """Proves that the golden references would notice mistakes: every change below must move the logits or the embeddings.
 
-    python check_references.py
+    python check_references.py [NAME...]
 
 Also checks our tiling against transformers' own processor, over every size in a range and over the committed pictures.
 """
 
+import argparse
 import base64
 import itertools
 import json
@@ -12,12 +13,14 @@ import json
 import numpy as np
 import torch
 from tokenizers import Tokenizer
-from transformers import AddedToken, AutoTokenizer, InternVLProcessor, Qwen2Tokenizer
+from transformers import (
+    AddedToken, AutoTokenizer, InternVLProcessor, LlamaConfig, LlamaForCausalLM, Qwen2Tokenizer,
+)
 from transformers.models.got_ocr2 import image_processing_pil_got_ocr2 as theirs
 
 import tiling
 from fixture_paths import GOLDEN, IMAGES, MODELS
-from make_references import MEAN, STD, TILE, images_of, load
+from make_references import MEAN, PLANS, STD, TILE, folders_of, images_of, load
 
 
 # Tests compare logits more closely than this.
@@ -45,8 +48,8 @@ def difference(model, case, pixels=None):
     return float((logits - golden).abs().max()), int(logits.argmax()) != int(golden.argmax())
 
 
-def mistakes(model):
-    """(name, function making the mistake in a freshly loaded model) for everything the model has."""
+def mistakes(model, kind):
+    """(name, function making the mistake in a freshly loaded model) for everything a model of that kind has."""
     def fill(ending, value):
         def change(fresh):
             for name, parameter in fresh.named_parameters():
@@ -67,6 +70,41 @@ def mistakes(model):
 
     def projector_epsilon(fresh):
         fresh.model.multi_modal_projector.layer_norm.eps = 1e-2
+
+    def exchange(first, second):
+        """Exchanges the values of two parameters of each layer, or the halves of one."""
+        def change(fresh):
+            parameters = dict(fresh.named_parameters())
+            for name, parameter in parameters.items():
+                if name.endswith(first):
+                    other = parameters[name.replace(first, second)]
+                    if other is parameter:
+                        parameter.data = parameter.data.roll(len(parameter) // 2, 0)
+                    else:
+                        parameter.data, other.data = other.data, parameter.data
+        return change
+
+    def head_norms_over_all_heads(fresh):
+        for layer in fresh.model.language_model.layers:
+            for norm in (layer.self_attn.q_norm, layer.self_attn.k_norm):
+                norm.forward = lambda x, norm=norm: norm.weight * torch.nn.functional.rms_norm(
+                    x, x.shape[-2:], eps=norm.variance_epsilon)
+
+    def long_rope_unscaled(fresh):
+        fresh.model.language_model.rotary_emb.attention_scaling = 1.0
+
+    def long_rope_factors(fresh):
+        text = fresh.config.text_config
+        text.rope_parameters["short_factor"] = text.rope_parameters["long_factor"]
+        fresh.model.language_model.rotary_emb = type(fresh.model.language_model.rotary_emb)(text)
+
+    def stacked_qkv(fresh):
+        for layer in fresh.language_model.model.layers:
+            attention, group = layer.attention, layer.attention.heads // layer.attention.key_heads
+            order = torch.arange(len(attention.wqkv.weight)).view(attention.key_heads, group + 2, attention.dim)
+            order = torch.cat([order[:, :group].flatten(), order[:, group].flatten(), order[:, group + 1].flatten()])
+            for parameter in (attention.wqkv.weight, attention.wqkv.bias):
+                parameter.data[order] = parameter.data.clone()
 
     def norm_per_head(fresh):
         for layer in fresh.model.vision_tower.encoder.layer:
@@ -110,6 +148,33 @@ def mistakes(model):
         text.rope_parameters = {**text.rope_parameters, "rope_theta": 50000.0}
         fresh.model.language_model.rotary_emb = type(fresh.model.language_model.rotary_emb)(text)
 
+    yield "text norm weight left out", fill(("language_model.norm.weight", "language_model.model.norm.weight"), 1.0)
+    if kind != "internlm2":
+        yield "another RoPE base", other_theta
+    if kind != "qwen2":
+        yield "another text norm epsilon", epsilon("language_model")
+    if kind == "llama":
+        yield "RoPE scaling left out", plain_rope
+    elif kind == "qwen2":
+        yield "text k bias left out", fill("self_attn.k_proj.bias", 0.0)
+        yield "text v bias left out", fill("self_attn.v_proj.bias", 0.0)
+    elif kind == "qwen3":
+        yield "text q norm weight left out", fill("self_attn.q_norm.weight", 1.0)
+        yield "text k norm weight left out", fill("self_attn.k_norm.weight", 1.0)
+        yield "text q and k norm weights exchanged", exchange("self_attn.q_norm.weight", "self_attn.k_norm.weight")
+        yield "text q and k norms over all heads", head_norms_over_all_heads
+        yield "another epsilon of the q and k norms alone", epsilon("self_attn.")
+    elif kind == "phi3":
+        yield "LongRoPE's scale left out", long_rope_unscaled
+        yield "LongRoPE's long factors", long_rope_factors
+        yield "gate and up exchanged", exchange("gate_up_proj.weight", "gate_up_proj.weight")
+    elif kind == "internlm2":
+        yield "wqkv read as stacked", stacked_qkv
+        yield "wqkv bias left out", fill("attention.wqkv.bias", 0.0)
+        yield "wo bias left out", fill("attention.wo.bias", 0.0)
+        yield "gate and up exchanged", exchange("feed_forward.w1.weight", "feed_forward.w3.weight")
+    if kind not in ("qwen2", "llama"):
+        return  # The towers of these two stand for all.
     yield "layer scale 1 left out", fill("lambda_1", 1.0)
     yield "layer scale 2 left out", fill("lambda_2", 1.0)
     yield "class token left out", fill("cls_token", 0.0)
@@ -118,27 +183,21 @@ def mistakes(model):
     yield "patch bias left out", fill("patch_embeddings.projection.bias", 0.0)
     yield "projector norm weight left out", fill("multi_modal_projector.layer_norm.weight", 1.0)
     yield "projector bias left out", fill("linear_2.bias", 0.0)
-    yield "text norm weight left out", fill("language_model.norm.weight", 1.0)
     yield "pixel shuffle with rows and columns exchanged", swap_shuffle
     yield "tanh GELU in the tower", tanh_gelu
     yield "tanh GELU in the projector", projector_tanh_gelu
     yield "projector norm epsilon", projector_epsilon
     yield "a norm after the tower's last layer", last_norm
     yield "vision attention scale", attention_scale
-    yield "another RoPE base", other_theta
     if model.config.vision_config.use_qk_norm:
         yield "q norm weight left out", fill("q_norm.weight", 1.0)
         yield "k norm weight left out", fill("k_norm.weight", 1.0)
         yield "q and k norm over each head", norm_per_head
         yield "LayerNorm for RMSNorm", mean_instead_of_rms
-        yield "RoPE scaling left out", plain_rope
-        yield "another text norm epsilon", epsilon("language_model")
     else:
         yield "another tower norm epsilon", epsilon("vision_tower")
         yield "tower q bias left out", fill("attention.q_proj.bias", 0.0)
         yield "tower v bias left out", fill("attention.v_proj.bias", 0.0)
-        yield "text k bias left out", fill("self_attn.k_proj.bias", 0.0)
-        yield "text v bias left out", fill("self_attn.v_proj.bias", 0.0)
 
 
 @torch.no_grad()
@@ -153,20 +212,23 @@ def check_decoding(model, cases):
         top = torch.log_softmax(logits, -1).topk(5)
         stored = torch.tensor([step["top_logprobs"] for step in case["steps"]])
         assert (top.values - stored).abs().max() < 1e-4, case["name"]
+        if not hasattr(model, "generate"):
+            continue
         prompt = torch.tensor([ids])
         made = model.generate(input_ids=prompt, attention_mask=torch.ones_like(prompt), do_sample=False,
                               max_new_tokens=len(greedy), min_new_tokens=len(greedy), eos_token_id=[], **inputs)
         assert made[0].tolist()[-len(greedy):] == greedy, case["name"]
-    print(f"  {len(cases)} cases decode alike with a cache, in one pass and by generate")
+    print(f"  {len(cases)} cases decode alike with a cache, in one pass and by generate if the model has it")
 
 
 def check_model(name):
-    """Prints what every mistake does to the case with six tiles; ends on one that nothing would notice."""
+    """Prints what every mistake does to a case with many tiles; ends on one that nothing would notice."""
     golden = json.loads((GOLDEN / f"internvl-{name}.json").read_text())
     cases = {case["name"]: case for case in golden["cases"]}
     greedy = {tuple(case["greedy_ids"]) for case in cases.values()}
     assert len(greedy) == len(cases), "every case must answer differently"
-    fresh = load(f"internvl-{name}-hf")
+    folder = folders_of(name)[0].name
+    fresh = load(folder)
     for case in cases.values():
         assert difference(fresh, case)[0] < 1e-5, case["name"]
     check_decoding(fresh, cases)
@@ -175,9 +237,9 @@ def check_model(name):
         moved = float((variations[first] - variations[second]).abs().max())
         print(f"  {name} RoPE {first} against {second}: {moved:.4f}")
         assert moved > 0.1
-    case = cases["six-tiles"]
-    for mistake, change in mistakes(fresh):
-        model = load(f"internvl-{name}-hf")
+    case = cases["six-tiles" if "six-tiles" in cases else "three-images"]
+    for mistake, change in mistakes(fresh, name):
+        model = load(folder)
         change(model)
         moved, token = difference(model, case)
         print(f"  {name} {mistake:48} logits move by {moved:8.4f}{'  first token changes' if token else ''}")
@@ -191,6 +253,45 @@ def check_model(name):
         moved, token = difference(fresh, case, changed)
         print(f"  {name} {mistake:48} logits move by {moved:8.4f}{'  first token changes' if token else ''}")
         assert moved > NOTICED, mistake
+
+
+@torch.no_grad()
+def check_internlm2():
+    """Our InternLM2 against transformers' Llama with the same weights, each of its matrices cut out of `wqkv`."""
+    model = load("internvl-internlm2-opengvlab")
+    ours, settings = model.language_model, model.language_model.settings
+    keys = ["hidden_size", "intermediate_size", "num_attention_heads", "num_hidden_layers", "num_key_value_heads",
+            "rms_norm_eps", "vocab_size", "max_position_embeddings"]
+    llama = LlamaForCausalLM(LlamaConfig(
+        **{key: settings[key] for key in keys}, attention_bias=True, tie_word_embeddings=False,
+        attn_implementation="eager",
+        rope_parameters={"rope_type": "dynamic", "rope_theta": settings["rope_theta"], "factor": 2.0})).eval()
+    weights = {"lm_head.weight": ours.output.weight, "model.norm.weight": ours.model.norm.weight,
+               "model.embed_tokens.weight": ours.model.tok_embeddings.weight}
+    for index, layer in enumerate(ours.model.layers):
+        place = f"model.layers.{index}"
+        weights[f"{place}.input_layernorm.weight"] = layer.attention_norm.weight
+        weights[f"{place}.post_attention_layernorm.weight"] = layer.ffn_norm.weight
+        for theirs, name in (("gate", "w1"), ("up", "w3"), ("down", "w2")):
+            weights[f"{place}.mlp.{theirs}_proj.weight"] = getattr(layer.feed_forward, name).weight
+        dim, heads = layer.attention.dim, layer.attention.heads // layer.attention.key_heads + 2
+        for kind in ("weight", "bias"):
+            weights[f"{place}.self_attn.o_proj.{kind}"] = getattr(layer.attention.wo, kind)
+            # A head each: the queries of a group, its key, its value.
+            rows = getattr(layer.attention.wqkv, kind).split(dim)
+            for letter, chosen in (("q", range(heads - 2)), ("k", [heads - 2]), ("v", [heads - 1])):
+                weights[f"{place}.self_attn.{letter}_proj.{kind}"] = torch.cat(
+                    [row for number, row in enumerate(rows) if number % heads in chosen])
+    missing = llama.load_state_dict(weights, strict=True)
+    assert not missing.missing_keys and not missing.unexpected_keys
+    # Beyond the trained length too, where the base grows.
+    llama.config.max_position_embeddings = settings["max_position_embeddings"] = 64
+    llama.model.rotary_emb = type(llama.model.rotary_emb)(llama.config)
+    for count in (50, 200):
+        ids = torch.arange(count)[None] * 7 % settings["vocab_size"]
+        moved = float((model(input_ids=ids).logits - llama(input_ids=ids).logits).abs().max())
+        print(f"  InternLM2 and a Llama with its weights differ by {moved:.6f} over {count} tokens")
+        assert moved < 1e-4
 
 
 def check_tiling():
@@ -253,7 +354,14 @@ def check_tokenizer():
 
 
 if __name__ == "__main__":
-    check_tiling()
-    check_tokenizer()
-    for name in ("qwen2", "llama"):
-        check_model(name)
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("names", nargs="*", help="the text towers to check; all, and what they share, when left out")
+    names = arguments.parse_args().names
+    if not names:
+        check_tiling()
+        check_tokenizer()
+    if not names or "internlm2" in names:
+        check_internlm2()
+    for name, _, _ in PLANS:
+        if not names or name in names:
+            check_model(name)

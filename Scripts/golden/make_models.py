@@ -1,9 +1,9 @@
-"""Makes the tiny random InternVL checkpoints under Tests/Fixtures/models, in both published layouts.
+"""Makes the tiny random InternVL checkpoints under Tests/Fixtures/models, in the published layouts.
 
 Weights are drawn tensor by tensor from a generator seeded with the tensor's name, rounded to the stored type, and far
 enough from their initial values (norms, biases, layer scales, positions) that leaving one out changes the answer.
 
-    python make_models.py [--train-tokenizer]
+    python make_models.py [--train-tokenizer] [NAME...]
 """
 
 import argparse
@@ -14,10 +14,13 @@ import shutil
 import torch
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
-from transformers import InternVLConfig, InternVLForConditionalGeneration, LlamaConfig, Qwen2Config
+from transformers import (
+    InternVLConfig, InternVLForConditionalGeneration, LlamaConfig, MistralConfig, Phi3Config, Qwen2Config, Qwen3Config,
+)
 from transformers.models.internvl.configuration_internvl import InternVLVisionConfig
 
 import fixture_tokenizer
+import internlm2
 from fixture_paths import MODELS
 from fixture_tokenizer import write_json
 from opengvlab_layout import opengvlab_config, opengvlab_name_and_tensors
@@ -26,8 +29,13 @@ TILE = 112
 TOKENS_PER_TILE = 16
 TOKENIZER_ENTRIES = 700
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+# Factors of LongRoPE, one a pair of turning values.
+PHI3_SHORT, PHI3_LONG = [1.0, 1.05, 1.1, 1.3, 1.7, 2.2], [1.1, 1.6, 2.9, 5.5, 11.0, 19.0]
 # Searched for: no greedy step of any case is a near tie, no case repeats itself, none writes an image mark.
-SEEDS = {"qwen2": "qwen2597", "llama": "llama2276"}
+SEEDS = {
+    "qwen2": "qwen2597", "llama": "llama2276", "qwen3": "qwen3113", "phi3": "phi3293", "mistral": "mistral403",
+    "internlm2": "internlm2186",
+}
 
 
 def qwen2_config(tokenizer):
@@ -70,6 +78,67 @@ def llama_config(tokenizer):
     )
 
 
+def small_config(tokenizer, text_class, **text):
+    """Two heads of vision and 40 values of text; what makes `text_class` differ from the others is in `text`."""
+    sizes = {
+        "vocab_size": tokenizer.get_vocab_size(), "hidden_size": 40, "intermediate_size": 72, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 1024, "rms_norm_eps": 1e-2,
+        "tie_word_embeddings": False, **token_ids(tokenizer),
+    }
+    return InternVLConfig(
+        text_config=text_class(**{**sizes, **text}),
+        vision_config=InternVLVisionConfig(
+            hidden_size=32, intermediate_size=56, num_hidden_layers=2, num_attention_heads=2, image_size=TILE,
+            patch_size=14, norm_type="layer_norm", attention_bias=True, use_qk_norm=False,
+        ),
+        image_token_id=tokenizer.token_to_id("<IMG_CONTEXT>"), image_seq_length=TOKENS_PER_TILE,
+        tie_word_embeddings=False,
+    )
+
+
+def qwen3_config(tokenizer):
+    """Qwen3 text: norms over each head, a head size that is not hidden size by heads, no biases."""
+    return small_config(tokenizer, Qwen3Config, head_dim=16, rope_parameters={
+        "rope_type": "default", "rope_theta": 1000000.0})
+
+
+def phi3_config(tokenizer):
+    """Phi-3 text: two fused matrices, LongRoPE on three fifths of a head, a window as long as the context."""
+    return small_config(
+        tokenizer, Phi3Config, num_attention_heads=2, num_key_value_heads=1, max_position_embeddings=2048,
+        original_max_position_embeddings=512, sliding_window=2048, rope_parameters={
+            "rope_type": "longrope", "rope_theta": 10000.0, "partial_rotary_factor": 0.6,
+            "short_factor": PHI3_SHORT, "long_factor": PHI3_LONG})
+
+
+def mistral_config(tokenizer):
+    """Mistral text: Llama's shape with a head size of its own and no window."""
+    return small_config(tokenizer, MistralConfig, head_dim=16, sliding_window=None, rope_parameters={
+        "rope_type": "default", "rope_theta": 1000000.0})
+
+
+def internlm2_config(tokenizer):
+    """The sizes of InternLM2 text, by Llama's configuration."""
+    return small_config(tokenizer, LlamaConfig, rope_parameters={"rope_type": "default", "rope_theta": 1000000.0})
+
+
+def internlm2_settings(text):
+    """InternLM2 text as a published folder's `llm_config`: biases in attention, dynamic RoPE."""
+    shared = ["bos_token_id", "eos_token_id", "hidden_act", "hidden_size", "initializer_range", "intermediate_size",
+              "max_position_embeddings", "num_attention_heads", "num_hidden_layers", "num_key_value_heads",
+              "pad_token_id", "rms_norm_eps", "vocab_size"]
+    return {
+        **{key: getattr(text, key) for key in shared}, "architectures": ["InternLM2ForCausalLM"],
+        "attn_implementation": "eager", "auto_map": {
+            "AutoConfig": "configuration_internlm2.InternLM2Config",
+            "AutoModel": "modeling_internlm2.InternLM2ForCausalLM",
+            "AutoModelForCausalLM": "modeling_internlm2.InternLM2ForCausalLM",
+        },
+        "bias": True, "model_type": "internlm2", "rope_scaling": {"factor": 2.0, "type": "dynamic"},
+        "rope_theta": 1000000.0, "tie_word_embeddings": False,
+    }
+
+
 def token_ids(tokenizer):
     """The begin, end and padding ids a text config names."""
     return {
@@ -97,9 +166,9 @@ def randomise(model, stored_type, tokenizer, seed):
             value = 0.3 * noise
         elif name.endswith(("cls_token", "position_embeddings")):
             value = 0.5 * noise
-        elif name.endswith("embed_tokens.weight"):
+        elif name.endswith(("embed_tokens.weight", "tok_embeddings.weight")):
             value = noise * quiet * (0.3 if tied else 1.0)
-        elif name.endswith("lm_head.weight"):
+        elif name.endswith(("lm_head.weight", ".output.weight")):
             value = noise * quiet * 3.0 / parameter.shape[1] ** 0.5
         else:
             fan_in = parameter[0].numel()
@@ -129,13 +198,13 @@ def save_hugging_face(model, folder, stored_type, tokenizer, shard_size, generat
     fixture_tokenizer.save(tokenizer, folder, model.config.text_config.max_position_embeddings, True)
 
 
-def save_opengvlab(model, folder, stored_type, tokenizer, generation):
+def save_opengvlab(model, folder, stored_type, tokenizer, generation, llm=None):
     """The same weights in OpenGVLab's internvl_chat layout, with the CLIP preprocessor file those folders carry."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     tensors = {name: tensor.to(stored_type).contiguous() for name, tensor in opengvlab_name_and_tensors(model)}
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    write_json(folder / "config.json", opengvlab_config(model.config, stored_type))
+    write_json(folder / "config.json", opengvlab_config(model.config, stored_type, llm))
     write_json(folder / "generation_config.json", {"_from_model_config": True, **generation,
                                                    "transformers_version": "4.37.2"})
     # Left over from the tower's pre-training: no size or filter in it describes what the model is fed.
@@ -150,25 +219,41 @@ def save_opengvlab(model, folder, stored_type, tokenizer, generation):
 def main():
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--train-tokenizer", action="store_true", help="train even where one is committed")
+    arguments.add_argument("names", nargs="*", help="the text towers to make again; all when left out")
+    arguments = arguments.parse_args()
     committed = MODELS / "internvl-qwen2-hf" / "tokenizer.json"
-    if committed.exists() and not arguments.parse_args().train_tokenizer:
+    if committed.exists() and not arguments.train_tokenizer:
         tokenizer = Tokenizer.from_file(str(committed))
     else:
         tokenizer = fixture_tokenizer.train(TOKENIZER_ENTRIES)
     end, begin = tokenizer.token_to_id("<|im_end|>"), tokenizer.token_to_id("<|endoftext|>")
 
+    # Text tower, its config, the type stored in each layout (none for no such folder), bytes a shard, end ids.
     plans = [
-        ("qwen2", qwen2_config(tokenizer), torch.bfloat16, torch.bfloat16, "5GB", [end, begin]),
-        ("llama", llama_config(tokenizer), torch.float16, torch.float32, "100KB", end),
+        ("qwen2", qwen2_config, torch.bfloat16, torch.bfloat16, "5GB", [end, begin]),
+        ("llama", llama_config, torch.float16, torch.float32, "100KB", end),
+        ("qwen3", qwen3_config, torch.bfloat16, None, "5GB", end),
+        ("phi3", phi3_config, torch.float16, None, "5GB", end),
+        ("mistral", mistral_config, torch.bfloat16, None, "5GB", end),
+        ("internlm2", internlm2_config, None, torch.bfloat16, "5GB", end),
     ]
-    for name, config, stored_type, opengvlab_type, shard_size, ends in plans:
-        model = InternVLForConditionalGeneration(config).eval()
-        randomise(model, stored_type, tokenizer, seed=SEEDS[name])
+    for name, make_config, stored_type, opengvlab_type, shard_size, ends in plans:
+        if arguments.names and name not in arguments.names:
+            continue
+        config, llm = make_config(tokenizer), None
+        if name == "internlm2":
+            llm = internlm2_settings(config.text_config)
+            model = internlm2.InternVLWithInternLM2(config, llm).eval()
+        else:
+            model = InternVLForConditionalGeneration(config).eval()
+        randomise(model, stored_type or opengvlab_type, tokenizer, seed=SEEDS[name])
         generation = {"bos_token_id": begin, "eos_token_id": ends, "pad_token_id": begin}
-        save_hugging_face(model, MODELS / f"internvl-{name}-hf", stored_type, tokenizer, shard_size,
-                          {**generation, "do_sample": False})
-        save_opengvlab(model, MODELS / f"internvl-{name}-opengvlab", opengvlab_type, tokenizer, {
-            **generation, "eos_token_id": [end, begin]})
+        if stored_type:
+            save_hugging_face(model, MODELS / f"internvl-{name}-hf", stored_type, tokenizer, shard_size,
+                              {**generation, "do_sample": False})
+        if opengvlab_type:
+            save_opengvlab(model, MODELS / f"internvl-{name}-opengvlab", opengvlab_type, tokenizer, {
+                **generation, "eos_token_id": [end, begin]}, llm)
     for folder in sorted(MODELS.iterdir()):
         if folder.is_dir():
             for file in folder.iterdir():

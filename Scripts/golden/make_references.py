@@ -1,11 +1,13 @@
 """Writes the golden references: what transformers answers, in float32 on the CPU, for the tiny checkpoints.
 
-Each Tests/Fixtures/golden/internvl-<text>.json serves both layouts of that model (their weights are equal, which is
-checked here). The fields are described in Tests/Fixtures/golden/README.md.
+Each Tests/Fixtures/golden/internvl-<text>.json serves every layout there is of that model (their weights are equal,
+which is checked here). InternLM2's answers are those of internlm2.py, as transformers does not have it. The fields are
+described in Tests/Fixtures/golden/README.md.
 
-    python make_references.py
+    python make_references.py [NAME...]
 """
 
+import argparse
 import base64
 import hashlib
 import json
@@ -18,14 +20,30 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from transformers import InternVLForConditionalGeneration
 
+import internlm2
 import tiling
-from cases import CASES, ROPE_VARIATIONS
+from cases import CASES, FEW, INTERNLM2_ROPE, LLAMA_ROPE, PHI3_ROPE
 from fixture_paths import GOLDEN, IMAGES, MODELS
+from make_models import internlm2_config
 from opengvlab_layout import opengvlab_name_and_tensors
 
 TILE, TOKENS_PER_TILE, STEPS = 112, 16, 32
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 MARK = "<IMG_CONTEXT>"
+ALL = [case["name"] for case in CASES]
+# Text tower, names of its cases, RoPE variations.
+PLANS = [
+    ("qwen2", ALL, []), ("llama", ALL, LLAMA_ROPE), ("qwen3", FEW, []), ("phi3", FEW, PHI3_ROPE), ("mistral", FEW, []),
+    ("internlm2", FEW, INTERNLM2_ROPE),
+]
+# Every folder's templates are those of these two.
+TEMPLATES = MODELS / "internvl-qwen2-hf", MODELS / "internvl-qwen2-opengvlab"
+
+
+def folders_of(name):
+    """The folders a text tower's checkpoint has, one a layout."""
+    folders = [MODELS / f"internvl-{name}-{layout}" for layout in ("hf", "opengvlab")]
+    return [folder for folder in folders if folder.exists()]
 
 
 def base64_floats(tensor):
@@ -34,7 +52,10 @@ def base64_floats(tensor):
 
 
 def load(name):
-    """The checkpoint folder as transformers loads it, in float32 with plain attention."""
+    """The checkpoint folder in float32 with plain attention."""
+    if name == "internvl-internlm2-opengvlab":
+        tokenizer = Tokenizer.from_file(str(MODELS / name / "tokenizer.json"))
+        return internlm2.load(MODELS / name, internlm2_config(tokenizer))
     return InternVLForConditionalGeneration.from_pretrained(
         MODELS / name, dtype=torch.float32, attn_implementation="eager").eval()
 
@@ -111,12 +132,11 @@ def answer(model, ids, pixels):
     return first, embeddings, steps
 
 
-def reference(model, tokenizer, folder, case, opengvlab):
+def reference(model, tokenizer, case):
     """The JSON object of one case."""
     images = list(images_of(case))
     counts = [description["tiles"] for _, description in images]
-    prompt = render(case["messages"], folder)
-    opengvlab_prompt = render(case["messages"], opengvlab)
+    prompt, opengvlab_prompt = (render(case["messages"], folder) for folder in TEMPLATES)
     text = expand(prompt, counts, MARK)
     assert text == expand(opengvlab_prompt, counts, "<image>"), "both layouts ask the same"
     ids = tokenizer.encode(text, add_special_tokens=False).ids
@@ -143,36 +163,46 @@ def reference(model, tokenizer, folder, case, opengvlab):
 
 
 @torch.no_grad()
-def rope_variation(name, overrides, ids):
+def rope_variation(name, variation, ids):
     """Logits of the last position with parts of the text config replaced."""
     model = load(name)
-    text = model.config.text_config
-    for key, value in overrides.items():
-        setattr(text, key, dict(value) if isinstance(value, dict) else value)
-    rotary = type(model.model.language_model.rotary_emb)(text)
-    model.model.language_model.rotary_emb = rotary
+    if "set" in variation:
+        text = model.config.text_config
+        for key, value in variation["set"].items():
+            setattr(text, key, dict(value) if isinstance(value, dict) else value)
+        rotary = type(model.model.language_model.rotary_emb)(text)
+        model.model.language_model.rotary_emb = rotary
+    else:
+        model.language_model.settings.update(variation["text_config"])
     return model(input_ids=torch.tensor([ids])).logits[0, -1]
 
 
 def main():
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("names", nargs="*", help="the text towers to ask again; all when left out")
+    names = arguments.parse_args().names
     GOLDEN.mkdir(parents=True, exist_ok=True)
-    for name in ["qwen2", "llama"]:
-        folder, opengvlab = MODELS / f"internvl-{name}-hf", MODELS / f"internvl-{name}-opengvlab"
+    for name, chosen, variations in PLANS:
+        if names and name not in names:
+            continue
+        folders = folders_of(name)
+        folder = folders[0]
         tokenizer, model = Tokenizer.from_file(str(folder / "tokenizer.json")), load(folder.name)
-        check_equal_weights(model, opengvlab)
-        cases = [reference(model, tokenizer, folder, case, opengvlab) for case in CASES]
+        for other in folders[1:]:
+            check_equal_weights(model, other)
+        cases = [reference(model, tokenizer, case) for case in CASES if case["name"] in chosen]
         golden = {
-            "models": [folder.name, opengvlab.name], "tile": TILE, "tokens_per_tile": TOKENS_PER_TILE,
+            "models": [folder.name for folder in folders], "tile": TILE, "tokens_per_tile": TOKENS_PER_TILE,
             "image_mean": MEAN, "image_std": STD, "vocabulary": model.config.text_config.vocab_size,
             "hidden_size": model.config.text_config.hidden_size, "cases": cases,
         }
-        if name == "llama":
+        if variations:
             longest = next(case for case in cases if case["name"] == "text-only")["input_ids"]
             golden["rope_input_ids"] = longest
             golden["rope_variations"] = [
                 {"name": variation["name"], "text_config": variation["text_config"],
-                 "logits": base64_floats(rope_variation(folder.name, variation["set"], longest))}
-                for variation in ROPE_VARIATIONS
+                 "logits": base64_floats(rope_variation(folder.name, variation, longest))}
+                for variation in variations
             ]
         path = GOLDEN / f"internvl-{name}.json"
         content = json.dumps(golden, ensure_ascii=False, separators=(",", ":"))

@@ -23,25 +23,38 @@ RENAMES = [
 ]
 
 
+def opengvlab_name(name):
+    """The OpenGVLab name of a parameter; for q, k and v that of the matrix they are stacked in, `attn.qkv`."""
+    name = re.sub(r"\.attention\.[qkv]_proj\.", ".attn.qkv.", name)
+    for pattern, replacement in RENAMES:
+        name = re.sub(pattern, replacement, name)
+    return name
+
+
 def opengvlab_name_and_tensors(model):
     """Each OpenGVLab tensor name with its value; q, k and v rows are stacked in that order as `attn.qkv`."""
-    parameters = dict(model.named_parameters())  # A tied lm_head is not listed, as in published tied folders.
-    for name, value in parameters.items():
-        fused = re.search(r"\.attention\.([qkv])_proj\.(weight|bias)$", name)
-        if fused and fused[1] != "q":
-            continue
-        if fused:
-            parts = [parameters[name.replace(".q_proj.", f".{letter}_proj.")] for letter in "qkv"]
-            value, name = torch.cat(parts), re.sub(r"\.attention\.q_proj\.", ".attn.qkv.", name)
-        for pattern, replacement in RENAMES:
-            name = re.sub(pattern, replacement, name)
-        yield name, value.detach()
+    parts = {}
+    for name, value in model.named_parameters():  # A tied lm_head is not listed, as in published tied folders.
+        letter = re.search(r"\.attention\.([qkv])_proj\.", name)
+        parts.setdefault(opengvlab_name(name), {})[letter[1] if letter else "all"] = value.detach()
+    for name, values in parts.items():
+        yield name, values["all"] if "all" in values else torch.cat([values[letter] for letter in "qkv"])
 
 
-def opengvlab_config(config, stored_type):
-    """config.json as OpenGVLab folders have it: version 4 spellings of RoPE, `vision_config` and `llm_config`."""
-    text, vision = config.text_config, config.vision_config
-    type_name = str(stored_type).removeprefix("torch.")
+def fill_from_opengvlab(model, stored):
+    """The inverse: sets the parameters of `model` to the values of OpenGVLab names, all of which must be used."""
+    unused = set(stored)
+    for name, parameter in model.named_parameters():
+        value = stored[opengvlab_name(name)].float()
+        unused.discard(opengvlab_name(name))
+        letter = re.search(r"\.attention\.([qkv])_proj\.", name)
+        parameter.copy_(value.chunk(3)["qkv".index(letter[1])] if letter else value)
+    assert not unused, unused
+
+
+def text_settings(config):
+    """`llm_config` with the text settings of `config`: version 4 spellings of RoPE."""
+    text = config.text_config
     rope = dict(text.rope_parameters)
     theta, kind = rope.pop("rope_theta"), rope["rope_type"]
     shared = ["attention_dropout", "bos_token_id", "eos_token_id", "hidden_act", "hidden_size", "initializer_range",
@@ -53,12 +66,18 @@ def opengvlab_config(config, stored_type):
     llm["rope_theta"] = theta
     llm["rope_scaling"] = None if kind == "default" else rope
     llm["tie_word_embeddings"] = config.tie_word_embeddings
-    llm["torch_dtype"] = type_name
-    llm["use_cache"] = True
     if text.model_type == "qwen2":
         llm.update(sliding_window=None, use_sliding_window=False, max_window_layers=text.num_hidden_layers)
     else:
         llm.update(attention_bias=False, mlp_bias=False, head_dim=text.head_dim, pretraining_tp=1)
+    return llm
+
+
+def opengvlab_config(config, stored_type, llm=None):
+    """config.json as OpenGVLab folders have it, with `llm` as its text part or else that of `config`."""
+    type_name = str(stored_type).removeprefix("torch.")
+    vision = config.vision_config
+    llm = {**(llm or text_settings(config)), "torch_dtype": type_name, "use_cache": True}
     size = vision.image_size[0]
     return {
         "_commit_hash": None,

@@ -6,7 +6,8 @@ extension CPUOperators {
     func sample(_ logits: Tensor, rows: [SamplingRow]) -> [SampledToken] {
         precondition(logits.elementCount == rows.count * logits.shape.columnCount, "logits is [R, V]")
         let width = logits.shape.columnCount
-        precondition(rows.allSatisfy { $0.givenID.map { Int($0) < width } ?? true }, "a given token has a logit")
+        precondition(
+            rows.allSatisfy { $0.givenID.map { Int($0) < width } ?? true }, "a given token has a logit")
         let topCounts = rows.map { max(0, min($0.topLogprobCount, width)) }
         var candidates = [vireo_candidate](repeating: vireo_candidate(), count: topCounts.reduce(0, +))
         var lists = RowLists()

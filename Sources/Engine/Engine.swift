@@ -10,6 +10,7 @@ package import Tensors
 package final class Engine: Sendable {
     /// What the engine can do, for the edge to check requests against.
     package let limits: EngineLimits
+    private let endIDs: [Int32]
     private let loop: StepLoop
     private let scheduling: SchedulerLimits
     private let admission = Mutex(Admission())
@@ -21,7 +22,8 @@ package final class Engine: Sendable {
 
     /// Allocates the stores and starts the threads. `vocabularyCount` is the tokenizer's: ids beyond are never chosen.
     package init(
-        model: any VisionLanguageModel, device: any Device, configuration: EngineConfiguration, vocabularyCount: Int,
+        model: any VisionLanguageModel, device: any Device, configuration: EngineConfiguration,
+        vocabularyCount: Int,
     ) throws(EngineError) {
         let plan = try MemoryPlan(model.description, device: device, configuration: configuration)
         let endIDs = model.description.generation.endIDs
@@ -37,7 +39,9 @@ package final class Engine: Sendable {
         limits = EngineLimits(
             maxSequenceLength: plan.limits.sequenceLength,
             maxImageTokens: plan.limits.imagePageCount * plan.limits.rowsPerImagePage,
-            maxImages: plan.limits.imageCapacity, maxQueuedRequests: configuration.queuedRequests)
+            maxImages: plan.limits.imageCapacity, maxQueuedRequests: configuration.queuedRequests,
+            vocabularyCount: min(vocabularyCount, model.description.text.vocabularyCount))
+        self.endIDs = endIDs
         loop = StepLoop(
             scheduler: Scheduler(limits: plan.limits, endIDs: Set(endIDs)), rank: rank,
             imagePageBytes: plan.limits.rowsPerImagePage * model.description.text.hiddenSize * 4)
@@ -46,31 +50,25 @@ package final class Engine: Sendable {
 
     /// Queues a prompt; its `images` are the pictures of its spans, in the same order.
     ///
-    /// `sampling.maxNewTokens` is cut to what fits. Throws when the prompt can never fit or the queue is full. The
-    /// request is cancelled when the stream is let go or its task is cancelled.
+    /// `sampling.maxNewTokens` is cut to what fits. Throws when the prompt can never fit, a parameter is not for this
+    /// model, or the queue is full. The request is cancelled when the stream is let go or its task is cancelled.
     package func submit(
         _ prompt: PreparedPrompt, images: [ImageSource], sampling: SamplingParameters,
     ) throws(AdmissionError) -> TokenStream {
-        precondition(images.count == prompt.images.count, "one source a span")
-        let count = prompt.tokenIDs.count
-        guard count > 0 else { throw .emptyPrompt }
-        guard count < limits.maxSequenceLength else {
-            throw .promptTooLong(tokenCount: count, limit: limits.maxSequenceLength - 1)
-        }
-        try checkImages(prompt.images)
-        let id = try admit()
-        let (events, sink) = AsyncThrowingStream.makeStream(of: TokenEvent.self, throwing: (any Error).self)
-        let loop = loop
-        sink.onTermination = { reason in
-            if case .cancelled = reason { loop.post(.cancel(id)) }
-        }
-        loop.post(
-            .submit(
-                Submission(
-                    id: id, prompt: prompt, images: images,
-                    sampling: sampling.limited(toNewTokens: limits.maxSequenceLength - count),
-                    seed: sampling.seed ?? .random(in: .min ... .max), sink: sink)))
-        return TokenStream(events)
+        try check(prompt, sampling)
+        return open(prompt, images, sampling, ids: try admit(1))[0]
+    }
+
+    /// Queues `count` answers to one prompt, all of them or none.
+    ///
+    /// Answer i draws by the seed + i. The prompt is computed for the first and shared by the others; what is to be told
+    /// of it comes with the first.
+    package func submit(
+        _ prompt: PreparedPrompt, images: [ImageSource], sampling: SamplingParameters, count: Int,
+    ) throws(AdmissionError) -> [TokenStream] {
+        precondition(count > 0, "an answer is asked for")
+        try check(prompt, sampling)
+        return open(prompt, images, sampling, ids: try admit(count))
     }
 
     /// A snapshot of counters and gauges.
@@ -91,17 +89,55 @@ package final class Engine: Sendable {
         while !loop.isStopped { await Task.yield() }
     }
 
-    private func admit() throws(AdmissionError) -> RequestID {
-        let open = admission.withLock { state -> RequestID? in
+    private func check(_ prompt: PreparedPrompt, _ sampling: SamplingParameters) throws(AdmissionError) {
+        let count = prompt.tokenIDs.count
+        guard count > 0 else { throw .emptyPrompt }
+        guard count < limits.maxSequenceLength else {
+            throw .promptTooLong(tokenCount: count, limit: limits.maxSequenceLength - 1)
+        }
+        try checkImages(prompt.images)
+        do throws(SamplingError) {
+            try sampling.check(vocabularyCount: limits.vocabularyCount, endIDs: endIDs)
+        } catch {
+            throw .sampling(error)
+        }
+    }
+
+    private func admit(_ count: Int) throws(AdmissionError) -> [RequestID] {
+        let places = scheduling.runningRequests + limits.maxQueuedRequests
+        guard count <= places else { throw .sampling(SamplingError("n", "must be at most \(places)")) }
+        let first = admission.withLock { state -> UInt64? in
             guard state.isOpen else { return nil }
-            state.nextID += 1
-            return RequestID(state.nextID)
+            defer { state.nextID += UInt64(count) }
+            return state.nextID
         }
-        guard let id = open else { throw .shuttingDown }
-        guard loop.openNewRequest(limit: scheduling.runningRequests + limits.maxQueuedRequests) else {
-            throw .queueFull
+        guard let first else { throw .shuttingDown }
+        guard loop.openNewRequests(count, limit: places) else { throw .queueFull }
+        return (0..<UInt64(count)).map { RequestID(first + $0) }
+    }
+
+    /// Hands the answers to the loop, the first of them first.
+    private func open(
+        _ prompt: PreparedPrompt, _ images: [ImageSource], _ sampling: SamplingParameters, ids: [RequestID],
+    ) -> [TokenStream] {
+        precondition(images.count == prompt.images.count, "one source a span")
+        let first = sampling.limited(toNewTokens: limits.maxSequenceLength - prompt.tokenIDs.count)
+        let seed = sampling.seed ?? .random(in: .min ... .max)
+        return ids.enumerated().map { index, id in
+            let (events, sink) = AsyncThrowingStream.makeStream(
+                of: TokenEvent.self, throwing: (any Error).self)
+            sink.onTermination = { [loop] reason in
+                if case .cancelled = reason { loop.post(.cancel(id)) }
+            }
+            loop.post(
+                .submit(
+                    Submission(
+                        id: id, prompt: prompt, images: images,
+                        sampling: index == 0 ? first : first.withoutPromptLogprobs(),
+                        // Safe: any 64 bits are a seed.
+                        seed: seed &+ UInt64(index), leader: index == 0 ? nil : ids[0], sink: sink)))
+            return TokenStream(events)
         }
-        return id
     }
 
     private func checkImages(_ spans: [ImageSpan]) throws(AdmissionError) {
@@ -137,13 +173,19 @@ package struct EngineLimits: Sendable, Hashable {
     package var maxImages: Int
     /// Requests that may wait.
     package var maxQueuedRequests: Int
+    /// Token ids that there are, from zero.
+    package var vocabularyCount: Int
 
     /// Takes all bounds.
-    package init(maxSequenceLength: Int, maxImageTokens: Int, maxImages: Int, maxQueuedRequests: Int) {
+    package init(
+        maxSequenceLength: Int, maxImageTokens: Int, maxImages: Int, maxQueuedRequests: Int,
+        vocabularyCount: Int,
+    ) {
         self.maxSequenceLength = maxSequenceLength
         self.maxImageTokens = maxImageTokens
         self.maxImages = maxImages
         self.maxQueuedRequests = maxQueuedRequests
+        self.vocabularyCount = vocabularyCount
     }
 }
 
@@ -157,6 +199,8 @@ package enum AdmissionError: Error, Hashable, Sendable {
     case tooManyImages(count: Int, limit: Int)
     /// More image tokens than the cache can hold at once.
     case tooManyImageTokens(count: Int, limit: Int)
+    /// A parameter that this model or engine cannot take.
+    case sampling(SamplingError)
     /// The queue is full; try again later.
     case queueFull
     /// The engine is stopping.

@@ -24,6 +24,8 @@ package struct EngineStatistics: Sendable, Hashable {
     package var runningRequests = 0
     package var waitingRequests = 0
     package var usedPages = 0
+    /// Tokens that the running requests have and may still get.
+    package var promisedTokens = 0
     /// Pages kept for sequences that begin alike, in use or not.
     package var keptPages = 0
     package var totalPages = 0

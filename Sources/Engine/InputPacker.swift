@@ -20,6 +20,10 @@ struct InputPacker {
         let mostPages = sequences.map(\.pages.count).max() ?? 0
         var pageTable: [Int32] = []
         for sequence in sequences {
+            // The logits of a token are those of the one before it.
+            for place in sequence.scoring?.places ?? [] {
+                logitRows.append(Int32(ids.count + place - 1 - sequence.start))
+            }
             ids += sequence.tokens
             imageRows += sequence.imageRows
             for position in sequence.start..<(sequence.start + sequence.tokens.count) {

@@ -60,28 +60,29 @@ final class Rank {
         return device.readFloats(output).allSatisfy(\.isFinite)
     }
 
-    /// Runs the sequences of a step; one token for each that wants one, nil for the others and where it fails.
-    func run(_ sequences: [SequenceStep]) throws(DeviceError) -> [SampledToken?] {
+    /// Runs the sequences of a step; one result for each.
+    func run(_ sequences: [SequenceStep]) throws(DeviceError) -> [SequenceResult] {
         workspace.reset()
         let batch = try InputPacker(device: device, workspace: workspace, limits: limits)
             .pack(sequences, embeddings: embeddings, cache: cache)
         let logits = try model.forward(batch, workspace: workspace)
-        let choices = sequences.compactMap(\.choice)
-        let tokens = choices.isEmpty ? [] : device.operators.sample(logits, rows: choices.map(row))
-        var next = tokens.makeIterator()
+        let rows = sequences.flatMap { $0.rows(vocabularyCount: vocabularyCount, endIDs: endIDs) }
+        var tokens = (rows.isEmpty ? [] : device.operators.sample(logits, rows: rows))[...]
         return sequences.map { sequence in
-            guard sequence.choice != nil, let token = next.next(), token.id >= 0 else { return nil }
-            return token
+            let scores = Array(tokens.prefix(sequence.scoring?.ids.count ?? 0))
+            tokens = tokens.dropFirst(scores.count)
+            let token = sequence.choice == nil ? nil : tokens.popFirst()
+            return SequenceResult(scores: scores, token: token.flatMap { $0.id >= 0 ? $0 : nil })
         }
     }
+}
 
-    private func row(_ choice: TokenChoice) -> SamplingRow {
-        SamplingRow(
-            temperature: choice.sampling.temperature, topK: choice.sampling.topK, topP: choice.sampling.topP,
-            uniform: CounterRandom.uniform(seed: choice.seed, index: choice.index),
-            bannedIDs: choice.forbidsEnd ? endIDs : [], vocabularyCount: vocabularyCount,
-            topLogprobCount: choice.sampling.topLogprobCount)
-    }
+/// What a step came to for one sequence.
+struct SequenceResult {
+    /// The tokens of the prompt that were to be reported on; −1 for one without finite logits.
+    var scores: [SampledToken] = []
+    /// The token that follows; nil where none was asked for or it failed.
+    var token: SampledToken?
 }
 
 /// Random numbers by position, so that a token's draw depends on its request alone.

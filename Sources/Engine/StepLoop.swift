@@ -10,6 +10,8 @@ struct Submission: Sendable {
     let images: [ImageSource]
     let sampling: SamplingParameters
     let seed: UInt64
+    /// The first answer to the same prompt, when this is another.
+    var leader: RequestID?
     let sink: AsyncThrowingStream<TokenEvent, any Error>.Continuation
 }
 
@@ -87,10 +89,10 @@ final class StepLoop: @unchecked Sendable {
     /// How many requests are queued or running.
     var openRequests: Int { openCount.load(ordering: .relaxed) }
 
-    /// Counts one more request unless there are `limit` already.
-    func openNewRequest(limit: Int) -> Bool {
-        if openCount.add(1, ordering: .relaxed).newValue <= limit { return true }
-        openCount.subtract(1, ordering: .relaxed)
+    /// Counts `count` more requests, unless that would be more than `limit`: then none of them.
+    func openNewRequests(_ count: Int, limit: Int) -> Bool {
+        if openCount.add(count, ordering: .relaxed).newValue <= limit { return true }
+        openCount.subtract(count, ordering: .relaxed)
         return false
     }
 
@@ -130,9 +132,12 @@ final class StepLoop: @unchecked Sendable {
         switch command {
         case .submit(let submission):
             requests[submission.id] = OpenRequest(
-                images: submission.images, maxNewTokens: submission.sampling.maxNewTokens, sink: submission.sink)
+                images: submission.images, maxNewTokens: submission.sampling.maxNewTokens,
+                sink: submission.sink)
             scheduler.submit(
-                submission.id, prompt: submission.prompt, sampling: submission.sampling, seed: submission.seed)
+                submission.id, prompt: submission.prompt, sampling: submission.sampling,
+                seed: submission.seed,
+                after: submission.leader)
         case .cancel(let id):
             if scheduler.cancel(id) { end(id, throwing: .cancelled) }
         case .prepared(let key, .success(let made)):
@@ -163,8 +168,12 @@ final class StepLoop: @unchecked Sendable {
         }
         guard !plan.isEmpty else { return true }
         let isEncoded = plan.vision.map(encode) ?? true
-        let tokens = run(plan.sequences)
-        for (delivery, token) in zip(scheduler.commit(plan, chosen: tokens.map { $0?.id }), asked(tokens, plan)) {
+        let results = run(plan.sequences)
+        report(results, plan)
+        let tokens = results.map(\.token)
+        for (delivery, token) in zip(
+            scheduler.commit(plan, chosen: tokens.map { $0?.id }), asked(tokens, plan))
+        {
             deliver(delivery, token)
         }
         if let vision = plan.vision { settle(vision, isEncoded) }
@@ -193,9 +202,18 @@ final class StepLoop: @unchecked Sendable {
         }
     }
 
-    private func run(_ sequences: [SequenceStep]) -> [SampledToken?] {
+    private func run(_ sequences: [SequenceStep]) -> [SequenceResult] {
         guard !sequences.isEmpty else { return [] }
-        return (try? rank.run(sequences)) ?? sequences.map { _ in nil }
+        return (try? rank.run(sequences)) ?? sequences.map { _ in SequenceResult() }
+    }
+
+    /// Hands over what was to be told of prompts.
+    private func report(_ results: [SequenceResult], _ plan: StepPlan) {
+        for (sequence, result) in zip(plan.sequences, results) {
+            guard let scoring = sequence.scoring, !result.scores.isEmpty else { continue }
+            let tokens = zip(scoring.places, result.scores).map { PromptToken(place: $0, sampled: $1) }
+            requests[sequence.id]?.sink.yield(.prompt(tokens))
+        }
     }
 
     private func deliver(_ delivery: Delivery, _ token: SampledToken?) {
@@ -248,6 +266,7 @@ final class StepLoop: @unchecked Sendable {
         statistics.runningRequests = scheduler.runningCount
         statistics.waitingRequests = scheduler.waitingCount
         statistics.usedPages = scheduler.usedPageCount
+        statistics.promisedTokens = scheduler.promisedTokenCount
         statistics.keptPages = scheduler.prefixes.keptCount
         statistics.pageEvictions = scheduler.prefixes.evictionCount
         statistics.totalPages = scheduler.limits.pageCount

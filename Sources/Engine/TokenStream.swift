@@ -2,14 +2,31 @@ package import Images
 package import Scheduling
 package import Tensors
 
-/// What happens to a request, in order: `started`, then tokens, then `finished`; or an error at any point.
+/// What happens to a request, in order: `started`, the report on its prompt if one is wanted, tokens, `finished`; or an
+/// error at any point.
 package enum TokenEvent: Sendable, Hashable {
     /// Its pictures are read and it is about to run: from here on only a failure of the server ends it with an error.
     case started(RequestStart)
+    /// The next text tokens of the prompt with their log-probabilities; all but the first come, in order.
+    case prompt([PromptToken])
     /// The next token of the answer.
     case token(SampledToken)
     /// The answer is complete.
     case finished(FinishReason)
+}
+
+/// A token of the prompt.
+package struct PromptToken: Sendable, Hashable {
+    /// Its place in the prompt, from zero.
+    package let place: Int
+    /// The token after those before it; its id is −1 when the logits were not finite.
+    package let sampled: SampledToken
+
+    /// Takes both.
+    package init(place: Int, sampled: SampledToken) {
+        self.place = place
+        self.sampled = sampled
+    }
 }
 
 /// What is known when a request begins to run.

@@ -20,8 +20,8 @@ package struct ImageLimits: Sendable, Hashable {
         guard byteCount <= maxByteCount else { throw .tooManyBytes(count: byteCount, limit: maxByteCount) }
     }
 
-    /// Throws `noPixels`, `tooManyPixels` or `tooElongated`; sides are at most 2³².
-    func check(width: Int, height: Int) throws(ImageError) {
+    /// Throws `noPixels`, `tooManyPixels` or `tooElongated`.
+    package func check(width: Int, height: Int) throws(ImageError) {
         guard width > 0, height > 0 else { throw .noPixels }
         let area = width.multipliedReportingOverflow(by: height)
         guard !area.overflow, area.partialValue <= maxPixelCount else {

@@ -6,7 +6,7 @@ package struct ModelDescription: Sendable {
     package let modelType: String
     /// The name of the prompt template an OpenGVLab config gives (`template`); nil elsewhere.
     package var templateName: String?
-    /// The text tower's own `model_type`: "llama" or "qwen2".
+    /// The text tower's own `model_type`: "llama", "qwen2", and what else `TextKind` lists.
     package let textModelType: String
     /// The text tower's shape.
     package var text: TextShape

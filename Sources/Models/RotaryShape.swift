@@ -2,6 +2,8 @@
 package struct RotaryShape: Sendable, Hashable {
     /// The base of the frequencies (`rope_theta`).
     package var base: Double
+    /// The part of a head's values that turns, the first ones; 1 for all (`partial_rotary_factor`).
+    package var fraction: Double
     /// The stretching.
     package var scaling: Scaling
 
@@ -22,11 +24,21 @@ package struct RotaryShape: Sendable, Hashable {
         /// YaRN's: the same idea with a linear ramp, and queries and keys scaled by `attention`.
         case yarn(
             factor: Double, trained: Int, fast: Double, slow: Double, truncates: Bool, attention: Double)
+        /// LongRoPE's: each pair's frequency divided by a factor of its own, and queries and keys scaled by
+        /// `attention`; the factors are `short` in sequences of up to `trained` positions, `long` in longer ones.
+        ///
+        /// `length` is as for `dynamic`. So without it positions below `trained` turn by `short` and those from
+        /// there on by `long`, in every sequence: a sequence that ends up longer keeps what is cached of it.
+        case longRope(short: [Float], long: [Float], trained: Int, attention: Double, length: Int?)
     }
 
     /// Without scaling by default.
-    package init(base: Double = 10_000, scaling: Scaling = .none) {
+    package init(base: Double = 10_000, fraction: Double = 1, scaling: Scaling = .none) {
         self.base = base
+        self.fraction = fraction
         self.scaling = scaling
     }
+
+    /// How many pairs of values turn in a head of `headDim`.
+    package func pairCount(headDim: Int) -> Int { Int(Double(headDim) * fraction) / 2 }
 }

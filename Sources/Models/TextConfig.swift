@@ -4,63 +4,86 @@ import Tensors
 
 /// A text tower as its part of config.json describes it.
 enum TextConfig {
-    /// The `model_type`s the one decoder stack can be set to.
-    static let modelTypes = ["llama", "qwen2"]
-
     /// Reads and checks the sizes of the text tower in `section`; `tied` holds where it says nothing of tied heads.
     static func read(_ section: ConfigSection, tied: Bool) throws(CheckpointError) -> TextShape {
-        let type = try section.string("model_type")
-        guard modelTypes.contains(type) else {
-            throw section.refusal(
-                "model_type",
-                "is \"\(type)\", which is not supported; supported are "
-                    + modelTypes.joined(separator: ", "))
-        }
+        let kind = try kind(section)
         let activation = try section.string("hidden_act", or: "silu")
         guard activation == "silu" else {
             throw section.refusal("hidden_act", "is \"\(activation)\", but only silu is supported")
         }
-        try refuseSlidingWindow(section)
-        let rotary = try ConfiguredRotary(section)
         let hiddenSize = try section.int("hidden_size", atMost: 1 << 18)
-        let hasBias = try section.bool("attention_bias", or: false)
-        var biases: TextShape.Biases = type == "qwen2" ? [.qkv] : hasBias ? [.qkv, .output] : []
-        if try section.bool("mlp_bias", or: false) { biases.insert(.mlp) }
+        let heads = try heads(section, kind, hiddenSize: hiddenSize)
+        let rotary = try ConfiguredRotary(
+            section, headDim: heads.headDim, mayTurnPartially: kind.mayTurnPartially)
+        let epsilon = Float(try section.double("rms_norm_eps", atLeast: 0, atMost: 1, or: kind.epsilon))
         return TextShape(
             layerCount: try section.int("num_hidden_layers", atMost: 1 << 12),
             hiddenSize: hiddenSize,
             intermediateSize: try section.int("intermediate_size", atMost: 1 << 20),
-            heads: try heads(section, hiddenSize: hiddenSize),
+            heads: heads,
             vocabularyCount: try section.int("vocab_size", atMost: 1 << 24),
-            maxPositions: rotary.maxPositions,
-            epsilon: Float(try section.double("rms_norm_eps", atLeast: 0, atMost: 1, or: 1e-6)),
+            maxPositions: min(rotary.maxPositions, try window(section, kind) ?? .max),
+            epsilon: epsilon,
             rotary: rotary.shape,
-            biases: biases,
+            biases: try biases(section, kind),
+            queryKeyEpsilon: kind.hasHeadNorms ? epsilon : nil,
             tiesEmbeddings: try section.bool("tie_word_embeddings", or: tied),
-            initializerRange: Float(try section.double("initializer_range", atLeast: 0, atMost: 10, or: 0.02))
-        )
+            initializerRange: Float(
+                try section.double("initializer_range", atLeast: 0, atMost: 10, or: 0.02)),
+            names: kind.names)
     }
 
-    private static func heads(_ section: ConfigSection, hiddenSize: Int) throws(CheckpointError) -> HeadLayout
-    {
+    private static func kind(_ section: ConfigSection) throws(CheckpointError) -> TextKind {
+        let type = try section.string("model_type")
+        guard let kind = TextKind.all.first(where: { $0.modelType == type }) else {
+            let supported = TextKind.all.map(\.modelType).joined(separator: ", ")
+            throw section.refusal(
+                "model_type", "is \"\(type)\", which is not supported; supported are \(supported)")
+        }
+        return kind
+    }
+
+    private static func heads(
+        _ section: ConfigSection, _ kind: TextKind, hiddenSize: Int,
+    ) throws(CheckpointError) -> HeadLayout {
         let heads = try section.int("num_attention_heads", atMost: 1 << 12)
         let keyValueHeads = try section.int("num_key_value_heads", atMost: 1 << 12, or: heads)
         guard heads.isMultiple(of: keyValueHeads) else {
             throw section.refusal(
                 "num_key_value_heads", "is \(keyValueHeads), but must divide num_attention_heads, \(heads)")
         }
-        guard section.value("head_dim") != nil || hiddenSize.isMultiple(of: heads) else {
+        guard section.value("head_dim") != nil || kind.headDim != nil || hiddenSize.isMultiple(of: heads)
+        else {
             throw section.refusal(
                 "num_attention_heads", "is \(heads), but must divide hidden_size, \(hiddenSize)")
         }
-        let headDim = try section.int("head_dim", atMost: 1 << 12, or: hiddenSize / heads)
+        let headDim = try section.int("head_dim", atMost: 1 << 12, or: kind.headDim ?? hiddenSize / heads)
         guard headDim.isMultiple(of: 2), headDim > 0 else {
             throw section.refusal("head_dim", "is \(headDim), but must be even for the rotary embedding")
         }
         return HeadLayout(heads: heads, keyValueHeads: keyValueHeads, headDim: headDim)
     }
 
-    private static func refuseSlidingWindow(_ section: ConfigSection) throws(CheckpointError) {
+    private static func biases(
+        _ section: ConfigSection, _ kind: TextKind,
+    ) throws(CheckpointError) -> TextShape.Biases {
+        var biases: TextShape.Biases
+        switch kind.biases {
+        case .fixed(let always): biases = always
+        case .setting(let key, let fallback):
+            biases = try section.bool(key, or: fallback) ? [.qkv, .output] : []
+        }
+        if try section.bool("mlp_bias", or: false) { biases.insert(.mlp) }
+        return biases
+    }
+
+    /// How many tokens attention sees back, its own included; nil for all.
+    ///
+    /// A sequence no longer than that sees all of itself, so the window limits the positions served and attention
+    /// need not know of it.
+    private static func window(
+        _ section: ConfigSection, _ kind: TextKind,
+    ) throws(CheckpointError) -> Int? {
         if try section.bool("use_sliding_window", or: false), section.value("sliding_window") != nil {
             throw section.refusal("use_sliding_window", "is true, but sliding windows are not supported")
         }
@@ -68,5 +91,7 @@ enum TextConfig {
             throw section.refusal(
                 "layer_types", "has other layers than full_attention, which are not supported")
         }
+        guard kind.hasWindow, section.value("sliding_window") != nil else { return nil }
+        return try section.int("sliding_window", atMost: Int(Int32.max))
     }
 }

@@ -20,10 +20,14 @@ package struct TextShape: Sendable, Hashable {
     package var rotary: RotaryShape
     /// Which products add a bias.
     package var biases: Biases
+    /// ε of the norms over each head of queries and keys; nil for none.
+    package var queryKeyEpsilon: Float?
     /// Whether the embedding is also the head.
     package var tiesEmbeddings: Bool
     /// Standard deviation of random weights.
     package var initializerRange: Float
+    /// What the checkpoint calls its weights.
+    package var names: DecoderNames
 
     /// Products of a layer that add a bias.
     package struct Biases: OptionSet, Sendable, Hashable {
@@ -42,7 +46,8 @@ package struct TextShape: Sendable, Hashable {
     package init(
         layerCount: Int, hiddenSize: Int, intermediateSize: Int, heads: HeadLayout, vocabularyCount: Int,
         maxPositions: Int, epsilon: Float = 1e-6, rotary: RotaryShape = RotaryShape(), biases: Biases = [],
-        tiesEmbeddings: Bool = false, initializerRange: Float = 0.02,
+        queryKeyEpsilon: Float? = nil, tiesEmbeddings: Bool = false, initializerRange: Float = 0.02,
+        names: DecoderNames = .llama,
     ) {
         self.layerCount = layerCount
         self.hiddenSize = hiddenSize
@@ -53,7 +58,9 @@ package struct TextShape: Sendable, Hashable {
         self.epsilon = epsilon
         self.rotary = rotary
         self.biases = biases
+        self.queryKeyEpsilon = queryKeyEpsilon
         self.tiesEmbeddings = tiesEmbeddings
         self.initializerRange = initializerRange
+        self.names = names
     }
 }

@@ -31,9 +31,7 @@ package struct ImageRules: Sendable {
         _ encoded: [UInt8], maxTiles: Int?, limits: ImageLimits, decoder: any ImageDecoder,
     ) throws(ImageError) -> PlannedImage {
         let header = try ImageFile.readHeader(of: encoded, limits: limits)
-        var options = tiling
-        if let maxTiles { options.maxTiles = maxTiles }
-        let plan = TilingPlan(width: header.width, height: header.height, options: options)
+        let plan = tiles(width: header.width, height: header.height, maxTiles: maxTiles)
         // The plan, not the options: requests with other caps that come to the same tiles share the embeddings.
         let preprocessing =
             "internvl \(plan.columns)x\(plan.rows) thumbnail \(plan.hasThumbnail) tile \(plan.tileSize)"
@@ -43,5 +41,21 @@ package struct ImageRules: Sendable {
             tiles: { () throws(ImageError) -> ImageTiles in
                 ImageTiles(try decoder.decode(encoded, limits: limits), plan: plan)
             })
+    }
+
+    /// Counts the tokens of a picture of which only the size is known; it cannot be decoded.
+    func plan(width: Int, height: Int, maxTiles: Int?, limits: ImageLimits) throws(ImageError) -> PlannedImage {
+        try limits.check(width: width, height: height)
+        let plan = tiles(width: width, height: height, maxTiles: maxTiles)
+        let key = ContentKey(encoded: [], preprocessing: "\(width)x\(height)", model: modelIdentity)
+        return PlannedImage(
+            key: ImageKey(digest: key.bytes), tokenCount: plan.tileCount * tokensPerTile,
+            tiles: { () throws(ImageError) -> ImageTiles in throw .empty })
+    }
+
+    private func tiles(width: Int, height: Int, maxTiles: Int?) -> TilingPlan {
+        var options = tiling
+        if let maxTiles { options.maxTiles = maxTiles }
+        return TilingPlan(width: width, height: height, options: options)
     }
 }

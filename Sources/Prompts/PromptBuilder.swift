@@ -50,6 +50,12 @@ package struct PromptBuilder: Sendable {
         return try rules.plan(encoded, maxTiles: maxTiles, limits: limits, decoder: decoder)
     }
 
+    /// Plans a picture of which only the size is known, to count its tokens.
+    package func plan(width: Int, height: Int, maxTiles: Int?, limits: ImageLimits) throws(ImageError) -> PlannedImage {
+        guard let rules else { throw .unsupportedFormat }
+        return try rules.plan(width: width, height: height, maxTiles: maxTiles, limits: limits)
+    }
+
     /// A prompt as text, with `<image>` or `<img></img>` where pictures go.
     ///
     /// Without pictures `<image>` is plain text.

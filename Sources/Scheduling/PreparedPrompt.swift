@@ -52,6 +52,17 @@ package struct PreparedPrompt: Hashable, Sendable {
         self.images = images
     }
 
+    /// The tokens that are no image tokens, in order.
+    func textTokens() -> [Int32] {
+        var tokens: [Int32] = []
+        var end = 0
+        for span in images {
+            tokens += tokenIDs[end..<span.start]
+            end = span.range.upperBound
+        }
+        return tokens + tokenIDs[end...]
+    }
+
     /// How many of the tokens are image tokens.
     package var imageTokenCount: Int { images.reduce(0) { $0 + $1.tokenCount } }
 }

@@ -11,6 +11,14 @@ struct Request: Sendable {
     private(set) var keys: [TokenKey]
     /// How many of the tokens have their keys and values stored.
     var storedCount = 0
+    /// How many of the tokens had them once: what follows those was reported on, if that was asked for.
+    var scoredCount = 0
+    /// Another answer to this one's prompt, which is computed there first; nil once it is.
+    var leader: RequestID?
+    /// Whether it is another answer to a prompt that is counted already.
+    let isSibling: Bool
+    /// The tokens that penalties count; empty when nothing does.
+    private var counter = TokenCounter()
     /// The full pages it shares, from the first token on.
     var sharedPath: [PrefixCache.NodeIndex] = []
     /// The pages it alone writes, behind the shared ones.
@@ -24,20 +32,39 @@ struct Request: Sendable {
     /// How often a younger request was admitted before it.
     var bypassCount = 0
 
-    init(id: RequestID, prompt: PreparedPrompt, sampling: SamplingParameters, seed: UInt64) {
+    init(
+        id: RequestID, prompt: PreparedPrompt, sampling: SamplingParameters, seed: UInt64,
+        isSibling: Bool = false,
+    ) {
         self.id = id
         self.prompt = prompt
         self.sampling = sampling
         self.seed = seed
         tokens = prompt.tokenIDs
         keys = TokenKey.keys(of: prompt)
+        self.isSibling = isSibling
+        if sampling.penalties.needCounts, sampling.penalties.countsPrompt {
+            for id in prompt.textTokens() { counter.add(id) }
+        }
     }
 
     /// Adds a generated token.
     mutating func append(_ token: Int32) {
         tokens.append(token)
         keys.append(TokenKey(id: token))
+        if sampling.penalties.needCounts { counter.add(token) }
     }
+
+    /// How often each token occurred that penalties count.
+    var tally: TokenTally { counter.tally }
+    /// Whether the answer ends with one of the sequences that end it.
+    var hasStopSequence: Bool {
+        sampling.rules.stopSequences.contains { sequence in
+            generatedCount >= sequence.count && tokens.suffix(sequence.count).elementsEqual(sequence)
+        }
+    }
+    /// Whether something of its prompt is still to be reported on.
+    var isUnscored: Bool { sampling.promptLogprobCount != nil && scoredCount < prompt.tokenIDs.count - 1 }
 
     /// How many pages it has.
     var pageCount: Int { sharedPath.count + ownPages.count }

@@ -6,8 +6,12 @@ extension Scheduler {
         mayAdmit = false
         var index = 0
         while index < waiting.count, running.count < limits.runningRequests {
-            if admit(at: index) {
-                for older in waiting.indices.prefix(index) { waiting[older].bypassCount += 1 }
+            if waiting[index].leader != nil {
+                index += 1
+            } else if admit(at: index) {
+                for older in waiting.indices.prefix(index) where waiting[older].leader == nil {
+                    waiting[older].bypassCount += 1
+                }
             } else if waiting[index].bypassCount >= limits.mostBypasses {
                 return
             } else {
@@ -48,15 +52,16 @@ extension Scheduler {
     private mutating func note(_ request: inout Request, storedCount: Int, imageHits: Int) {
         guard request.found == nil else { return }
         request.found = CacheFindings(tokenCount: storedCount, imageCount: imageHits)
+        guard !request.isSibling else { return }
         counters.cachedPromptTokens += storedCount
         counters.imageHits += imageHits
         counters.imageMisses += request.prompt.images.count - imageHits
     }
 
     /// The keys of the tokens that a request may find stored: all but the last, whose logits it wants; none when it
-    /// asked to be computed afresh.
+    /// asked to be computed afresh, or for all logits of its prompt.
     private func sharedKeys(_ request: Request) -> ArraySlice<TokenKey> {
-        limits.keepsPrefixes && request.prompt.usesPrefixCache ? request.keys.dropLast() : []
+        limits.keepsPrefixes && request.prompt.usesPrefixCache && !request.isUnscored ? request.keys.dropLast() : []
     }
 
     /// Puts the full pages of a running request into the tree, so that others may begin with them.
@@ -111,6 +116,9 @@ extension Scheduler {
         var held: [PrefixCache.NodeIndex: Int] = [:]
         for node in running.flatMap(\.sharedPath) { held[node, default: 0] += 1 }
         found += pages.violations(owned: running.flatMap(\.ownPages), held: held)
+        if waiting.contains(where: { $0.leader.map { !isComputingPrompt($0) } ?? false }) {
+            found.append("a request waits for one that does not compute its prompt")
+        }
         if waiting.contains(where: { $0.pageCount > 0 || !$0.heldImages.isEmpty }) {
             found.append("a waiting request holds something")
         }

@@ -42,7 +42,7 @@ extension Scheduler {
             ended.append(ImagePreparation(key: key, request: request.id, index: index))
         }
         for failure in ended {
-            if let request = remove(failure.request) { release(request) }
+            if let request = remove(failure.request) { end(request) }
             counters.failed += 1
         }
         cache.remove(key)

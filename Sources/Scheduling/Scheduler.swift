@@ -35,6 +35,11 @@ package struct Scheduler: Sendable {
     package var runningCount: Int { running.count }
     /// Pages of keys and values that requests use; kept ones that nobody uses do not count.
     package var usedPageCount: Int { pages.usedCount }
+    /// Tokens that the running requests have and may still get.
+    package var promisedTokenCount: Int {
+        // Safe: each is at most the length of a sequence.
+        running.reduce(0) { $0 + $1.prompt.tokenIDs.count + $1.sampling.maxNewTokens }
+    }
     /// The keys and values kept for sequences that begin alike.
     package var prefixes: PrefixCache { pages }
     /// The embeddings.
@@ -43,11 +48,19 @@ package struct Scheduler: Sendable {
     package var isIdle: Bool { waiting.isEmpty && running.isEmpty }
 
     /// Queues a request that can fit alone.
+    ///
+    /// With a `leader`, a request of the same prompt that came before: it waits, holding nothing, until the leader has
+    /// its first token and the pages of the prompt can be shared.
     package mutating func submit(
         _ id: RequestID, prompt: PreparedPrompt, sampling: SamplingParameters, seed: UInt64,
+        after leader: RequestID? = nil,
     ) {
-        let request = Request(id: id, prompt: prompt, sampling: sampling, seed: seed)
-        counters.promptTokens += prompt.tokenIDs.count
+        var request = Request(
+            id: id, prompt: prompt, sampling: sampling, seed: seed, isSibling: leader != nil)
+        if let leader, limits.keepsPrefixes, prompt.usesPrefixCache, isComputingPrompt(leader) {
+            request.leader = leader
+        }
+        if leader == nil { counters.promptTokens += prompt.tokenIDs.count }
         counters.submitted += 1
         mayAdmit = true
         insertWaiting(request)
@@ -57,7 +70,7 @@ package struct Scheduler: Sendable {
     package mutating func cancel(_ id: RequestID) -> Bool {
         guard let request = remove(id) else { return false }
         counters.cancelled += 1
-        release(request)
+        end(request)
         return true
     }
 
@@ -87,6 +100,7 @@ package struct Scheduler: Sendable {
         for (step, token) in zip(plan.sequences, chosen) {
             guard let index = running.firstIndex(where: { $0.id == step.id }) else { continue }
             running[index].storedCount += step.tokens.count
+            running[index].scoredCount = max(running[index].scoredCount, running[index].storedCount)
             releaseConsumedImages(at: index)
             guard step.choice != nil else { continue }
             deliveries.append(deliver(token, at: index))
@@ -99,16 +113,23 @@ package struct Scheduler: Sendable {
         let request = running[index]
         guard let token else {
             counters.failed += 1
-            release(running.remove(at: index))
+            end(running.remove(at: index))
             return Delivery(id: request.id, hasToken: false, finish: nil, isFailed: true)
         }
-        if endIDs.contains(token), !request.sampling.ignoresEnd {
+        if isEnd(token, of: request) {
             finish(at: index)
             return Delivery(id: request.id, hasToken: false, finish: .stop, isFailed: false)
         }
         counters.generatedTokens += 1
-        if request.generatedCount == 0 { share(at: index) }
+        if request.generatedCount == 0 {
+            share(at: index)
+            letFollow(request.id)
+        }
         running[index].append(token)
+        if running[index].hasStopSequence, running[index].generatedCount >= request.sampling.minNewTokens {
+            finish(at: index)
+            return Delivery(id: request.id, hasToken: true, finish: .stop, isFailed: false)
+        }
         guard running[index].generatedCount >= request.sampling.maxNewTokens else {
             return Delivery(id: request.id, hasToken: true, finish: nil, isFailed: false)
         }
@@ -116,11 +137,16 @@ package struct Scheduler: Sendable {
         return Delivery(id: request.id, hasToken: true, finish: .length, isFailed: false)
     }
 
+    /// Whether a token ends an answer and is no part of it.
+    private func isEnd(_ token: Int32, of request: Request) -> Bool {
+        (!request.sampling.ignoresEnd && endIDs.contains(token)) || request.sampling.rules.stopIDs.contains(token)
+    }
+
     /// Ends a complete request; its keys and values stay for those that begin alike.
     private mutating func finish(at index: Int) {
         counters.finished += 1
         share(at: index)
-        release(running.remove(at: index))
+        end(running.remove(at: index))
     }
 
     // MARK: Steps
@@ -138,12 +164,16 @@ package struct Scheduler: Sendable {
 
     /// As much of the prompts as the budget takes, the oldest first, each up to its first picture that is not ready.
     private mutating func planPrefill(_ plan: inout StepPlan, _ budget: inout Int) {
+        var scores = limits.scoresPerStep
         for request in running where !request.isDecoding && budget > 0 {
             let end = prefillLimit(request)
-            let count = min(end - request.storedCount, budget, limits.chunkSize)
+            var count = min(end - request.storedCount, budget, limits.chunkSize)
+            if request.isUnscored { count = min(count, scores) }
             guard count > 0 else { continue }
-            plan.sequences.append(step(request, count: count))
+            let step = step(request, count: count)
+            plan.sequences.append(step)
             budget -= count
+            scores -= step.scoring?.ids.count ?? 0
         }
     }
 
@@ -165,8 +195,9 @@ package struct Scheduler: Sendable {
             choice: isLast
                 ? TokenChoice(
                     sampling: request.sampling, seed: request.seed, index: request.generatedCount,
-                    forbidsEnd: request.generatedCount < request.sampling.minNewTokens)
-                : nil)
+                    forbidsEnd: request.generatedCount < request.sampling.minNewTokens, tally: request.tally)
+                : nil,
+            scoring: scoring(request, range))
     }
 
     /// For each token in `range` its row in the embedding store, or −1.

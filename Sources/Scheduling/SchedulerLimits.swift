@@ -24,6 +24,8 @@ package struct SchedulerLimits: Sendable, Hashable {
     package var preparations: Int
     /// How often a request may be passed by younger ones.
     package var mostBypasses = 64
+    /// The most tokens of prompts that are reported on in a step: each takes a row of logits.
+    package var scoresPerStep = 64
     /// Whether keys and values are kept for sequences that begin alike.
     package var keepsPrefixes = true
 

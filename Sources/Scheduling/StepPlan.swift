@@ -52,6 +52,20 @@ package struct SequenceStep: Sendable, Hashable {
     package let pages: [PageIndex]
     /// How to choose the token that follows; nil while the prompt goes on.
     package let choice: TokenChoice?
+    /// Tokens of the prompt that are to be reported on; nil for none.
+    package let scoring: PromptScoring?
+}
+
+/// Tokens of a prompt whose probability is to be told.
+///
+/// The logits of each are those of the token before it, which is among the step's.
+package struct PromptScoring: Sendable, Hashable {
+    /// Their places in the sequence, rising.
+    package let places: [Int]
+    /// The tokens at these places.
+    package let ids: [Int32]
+    /// How many of the likeliest are told beside each.
+    package let topCount: Int
 }
 
 /// How to choose a token.
@@ -63,6 +77,8 @@ package struct TokenChoice: Sendable, Hashable {
     package let index: Int
     /// Whether end tokens may not be chosen yet.
     package let forbidsEnd: Bool
+    /// The tokens that the penalties are for.
+    package let tally: TokenTally
 }
 
 /// What a step came to for one request.

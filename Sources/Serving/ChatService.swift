@@ -12,20 +12,37 @@ struct ChatService: Sendable {
     let images: ImageLoader
     let maxImages: Int
 
-    /// Begins a generation.
+    /// Begins the first of the answers that are wanted.
     ///
     /// Throws `ServingError`, or `CancellationError` when the task is cancelled.
     func begin(_ request: GenerationRequest) async throws -> Generation {
+        guard let first = try await beginAll(request).first else { throw ServingError.failed }
+        return first
+    }
+
+    /// Begins all answers that are wanted: those after the first run once the prompt is computed.
+    ///
+    /// Throws `ServingError`, or `CancellationError` when the task is cancelled.
+    func beginAll(_ request: GenerationRequest) async throws -> [Generation] {
         try checkImageCount(request)
         try checkLength(request)
         let planned = try await images.load(request.images, maxTiles: request.maxTiles)
         var prompt = try prepare(request, images: planned)
         prompt.usesPrefixCache = request.usesPrefixCache
-        let stream = try submit(prompt, images: planned, request: request)
-        let start = try await firstEvent(of: stream, request: request)
-        return Generation(
-            tokens: stream, start: start, request: request, tokenizer: prompts.tokenizer,
-            promptTokenCount: prompt.tokenIDs.count, imageTokenCount: prompt.imageTokenCount)
+        let streams = try submit(prompt, images: planned, request: request)
+        let start = try await firstEvent(of: streams[0], request: request)
+        return streams.map { stream in
+            Generation(
+                tokens: stream, start: start, request: request, tokenizer: prompts.tokenizer,
+                promptTokenIDs: prompt.tokenIDs, imageTokenCount: prompt.imageTokenCount)
+        }
+    }
+
+    /// How many tokens the prompt of a request has, those of its pictures among them; nothing is run.
+    func countTokens(_ request: GenerationRequest) async throws -> Int {
+        try checkImageCount(request)
+        let planned = try await images.load(request.images, maxTiles: request.maxTiles)
+        return try prepare(request, images: planned).tokenIDs.count
     }
 
     /// The most pictures that a request may have.
@@ -89,21 +106,26 @@ struct ChatService: Sendable {
 
     private func submit(
         _ prompt: PreparedPrompt, images planned: [PlannedImage], request: GenerationRequest,
-    ) throws(ServingError) -> TokenStream {
+    ) throws(ServingError) -> [TokenStream] {
         let choice = request.sampling
         let sampling: SamplingParameters
         do throws(SamplingError) {
             sampling = try SamplingParameters(
-                temperature: choice.temperature, topK: choice.topK, topP: choice.topP, seed: choice.seed,
+                temperature: choice.temperature, topK: choice.topK, topP: choice.topP, minP: choice.minP,
+                seed: choice.seed,
                 maxNewTokens: choice.maxNewTokens ?? max(1, engine.limits.maxSequenceLength),
                 minNewTokens: choice.minNewTokens, ignoresEnd: choice.ignoresEnd,
-                topLogprobCount: choice.topLogprobCount)
+                penalties: choice.penalties, rules: choice.rules, topLogprobCount: choice.topLogprobCount,
+                promptLogprobCount: choice.promptLogprobCount)
         } catch {
             throw ServingError(error, param: request.params.path(ofSampling: error.parameter))
         }
         do throws(AdmissionError) {
             return try engine.submit(
-                prompt, images: planned.map { ImageSource(tiles: $0.tiles) }, sampling: sampling)
+                prompt, images: planned.map { ImageSource(tiles: $0.tiles) }, sampling: sampling,
+                count: request.answerCount)
+        } catch .sampling(let error) {
+            throw ServingError(error, param: request.params.path(ofSampling: error.parameter))
         } catch {
             throw ServingError(error, promptParam: request.params.prompt, imageParam: request.params.images)
         }

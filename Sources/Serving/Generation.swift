@@ -28,8 +28,10 @@ struct GenerationPiece: Sendable, Hashable {
 ///
 /// Letting go of it cancels the request.
 final class Generation: Sendable {
-    /// Tokens of the prompt, image tokens among them.
-    let promptTokenCount: Int
+    /// The prompt, image tokens among it.
+    let promptTokenIDs: [Int32]
+    /// Tokens of the prompt.
+    var promptTokenCount: Int { promptTokenIDs.count }
     /// Image tokens of the prompt.
     let imageTokenCount: Int
     /// Tokens of the prompt that were not computed again.
@@ -39,17 +41,23 @@ final class Generation: Sendable {
     private let start: RequestStart
     private let request: GenerationRequest
     private let tokens: Mutex<TokenStream?>
+    private let report = Mutex<[PromptToken]>([])
 
     init(
         tokens: TokenStream, start: RequestStart, request: GenerationRequest, tokenizer: Tokenizer,
-        promptTokenCount: Int, imageTokenCount: Int,
+        promptTokenIDs: [Int32], imageTokenCount: Int,
     ) {
         self.tokens = Mutex(tokens)
         self.start = start
         self.request = request
         self.tokenizer = tokenizer
-        self.promptTokenCount = promptTokenCount
+        self.promptTokenIDs = promptTokenIDs
         self.imageTokenCount = imageTokenCount
+    }
+
+    /// What was told of the prompt when the last piece is there; nil when that was not asked for.
+    var promptTokens: [PromptToken]? {
+        request.sampling.promptLogprobCount == nil ? nil : report.withLock(\.self)
     }
 
     /// Hands every piece to `body`, the last of which has a `finish`.
@@ -61,6 +69,7 @@ final class Generation: Sendable {
         guard let stream = tokens.withLock({ $0.take() }) else { return }
         var state = TextState(request: request, tokenizer: tokenizer, tokenLimit: start.maxNewTokens)
         let last = try await Self.pump(stream, through: &state, to: body)
+        report.withLock { $0 = state.promptTokens }
         try await body(last)
     }
 
@@ -74,6 +83,7 @@ final class Generation: Sendable {
         while let event = try await iterator.next() {
             switch event {
             case .started: continue
+            case .prompt(let tokens): state.promptTokens += tokens
             case .token(let sampled):
                 if let piece = held { try await body(piece) }
                 let piece = state.append(sampled)
@@ -103,6 +113,8 @@ private struct TextState {
     private let tokenizer: Tokenizer
     private let tokenLimit: Int
     private var tokenCount = 0
+    /// What was told of the prompt.
+    var promptTokens: [PromptToken] = []
 
     init(request: GenerationRequest, tokenizer: Tokenizer, tokenLimit: Int) {
         decoder = IncrementalDecoder(tokenizer, skipSpecialTokens: request.skipsSpecialTokens)

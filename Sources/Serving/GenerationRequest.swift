@@ -1,4 +1,5 @@
 import Prompts
+import Scheduling
 
 /// What either API asks for, checked as far as it can be without the model.
 struct GenerationRequest: Sendable {
@@ -19,6 +20,8 @@ struct GenerationRequest: Sendable {
     var usesPrefixCache = true
     /// How tokens are chosen.
     var sampling = SamplingChoice()
+    /// How many answers are wanted.
+    var answerCount = 1
     /// Texts that end the answer, as UTF-8.
     var stops: [[UInt8]] = []
     /// Whether the answer ends with the stop string that ended it.
@@ -34,12 +37,17 @@ struct SamplingChoice: Sendable, Hashable {
     var temperature = 0.0
     var topP = 1.0
     var topK = -1
+    var minP = 0.0
     var seed: UInt64?
     /// As many as fit, if nil.
     var maxNewTokens: Int?
     var minNewTokens = 0
     var ignoresEnd = false
+    var penalties = SamplingPenalties()
+    var rules = TokenRules()
     var topLogprobCount = 0
+    /// Nil for no report on the prompt.
+    var promptLogprobCount: Int?
 }
 
 /// How an API calls what errors have to name.

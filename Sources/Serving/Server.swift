@@ -120,6 +120,9 @@ package struct Server: Sendable {
         let groups: [[Route]] = [
             GenerateRoutes(service: service, gate: gate, defaults: defaults).routes,
             ChatRoutes(service: service, gate: gate, defaults: defaults, modelName: name).routes,
+            CompletionRoutes(service: service, gate: gate, defaults: defaults, modelName: name).routes,
+            TokenRoutes(service: service, gate: gate).routes,
+            InfoRoutes(engine: engine, modelName: name, startArguments: configuration.startArguments).routes,
             ModelRoutes(
                 modelName: name, maxSequenceLength: engine.limits.maxSequenceLength,
                 created: WallClock.seconds

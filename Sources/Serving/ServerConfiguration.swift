@@ -1,5 +1,5 @@
 package import Images
-package import NIOSSL
+package import JSON
 
 /// What the HTTP side may do and how far it goes.
 package struct ServerConfiguration: Sendable {
@@ -13,6 +13,8 @@ package struct ServerConfiguration: Sendable {
     package var modelName: String
     /// The program's version, for `/metrics`.
     package var version = "0.1.0"
+    /// What the program was started with, for `/get_server_info`; no keys.
+    package var startArguments = JSONObject()
     /// What a request leaves open.
     package var samplingDefaults = SamplingDefaults()
 
@@ -47,7 +49,7 @@ package struct ServerConfiguration: Sendable {
     /// Lets image URLs lead to loopback and private addresses.
     package var allowPrivateURLs = false
     /// Certificates that those of HTTPS image URLs may be signed with, beside the system's.
-    package var imageAuthorities: [NIOSSLCertificate] = []
+    package var imageAuthorities: TrustedCertificates?
     /// How long fetching one picture may take in all, in seconds.
     package var fetchSeconds = 10.0
     /// The most pictures that are fetched at once.
@@ -85,12 +87,17 @@ package struct SamplingDefaults: Sendable, Hashable {
     package var temperature: Double?
     package var topP: Double?
     package var topK: Int?
+    package var repetitionPenalty: Double?
 
     /// Silent on everything unless told.
-    package init(samples: Bool? = nil, temperature: Double? = nil, topP: Double? = nil, topK: Int? = nil) {
+    package init(
+        samples: Bool? = nil, temperature: Double? = nil, topP: Double? = nil, topK: Int? = nil,
+        repetitionPenalty: Double? = nil,
+    ) {
         self.samples = samples
         self.temperature = temperature
         self.topP = topP
         self.topK = topK
+        self.repetitionPenalty = repetitionPenalty
     }
 }

@@ -142,6 +142,7 @@ extension ServingError {
             case .tooManyImageTokens(let count, let limit):
                 .badRequest(
                     "the images become \(count) tokens; at most \(limit) are accepted", param: imageParam)
+            case .sampling(let error): ServingError(error, param: error.parameter)
             case .queueFull: .tooManyRequests
             case .shuttingDown: .shuttingDown
             }

@@ -18,7 +18,7 @@ package struct LogitChanges: Sendable, Hashable {
     package var biasedIDs: [Int32] = []
     /// l ← l + bias: as many as `biasedIDs`, finite.
     package var biases: [Float] = []
-    /// l ← −∞ for all others; rising. Nil allows all.
+    /// l ← −∞ for all others; rising, nil allows all.
     package var allowedIDs: [Int32]?
 
     /// None.

@@ -29,10 +29,14 @@ package protocol Operators: Sendable {
     func embed(ids: Tensor, imageRows: Tensor, table: Tensor, images: Tensor, out: Tensor)
     /// Rotates the queries of `qkv` in place and its keys on their way into the cache, where the values go too.
     ///
-    /// qkv is [T, (heads + 2 · keyValueHeads) · headDim]: queries, keys, values. Rotation is by halves (GPT-NeoX):
-    /// out[i] = x[i]·cos − x[i + D/2]·sin, out[i + D/2] = x[i + D/2]·cos + x[i]·sin, with cos and sin of
-    /// `rotary` at [positions[t], i].
-    func rotateAndStore(qkv: Tensor, heads: HeadLayout, rotary: RotaryTable, batch: AttentionBatch, cache: KVLayer)
+    /// qkv is [T, (heads + 2 · keyValueHeads) · headDim]: queries, keys, values. With `norms` each query and key head
+    /// is first n[i] = x[i] / √(meanᵢ x[i]² + ε) · weight[i], i over the whole head; without, n = x. Rotation is by
+    /// halves (GPT-NeoX) of a head's first R values, R being twice the columns of `rotary`, at most headDim:
+    /// out[i] = n[i]·cos − n[i + R/2]·sin, out[i + R/2] = n[i + R/2]·cos + n[i]·sin for i < R/2, with cos and sin of
+    /// `rotary` at [positions[t], i]; values from R on stay as they are in n.
+    func rotateAndStore(
+        qkv: Tensor, heads: HeadLayout, norms: HeadNorms?, rotary: RotaryTable, batch: AttentionBatch,
+        cache: KVLayer)
     /// Causal attention of the rotated queries in `qkv` over the cached keys and values; out is [T, heads · headDim].
     ///
     /// Query i of sequence s (of q queries and context length c, both from `batch`) sees positions 0 … c − q + i.
@@ -94,11 +98,28 @@ package struct HeadLayout: Sendable, Hashable {
     package var columnCount: Int { (heads + 2 * keyValueHeads) * headDim }
 }
 
+/// Root-mean-square norms of queries and keys before they are rotated, over each head by itself.
+package struct HeadNorms: Sendable {
+    /// f32 [headDim], the same for every query head.
+    package let queryWeight: Tensor
+    /// f32 [headDim], the same for every key head.
+    package let keyWeight: Tensor
+    /// ε of both.
+    package let epsilon: Float
+
+    /// Takes both weights.
+    package init(queryWeight: Tensor, keyWeight: Tensor, epsilon: Float) {
+        self.queryWeight = queryWeight
+        self.keyWeight = keyWeight
+        self.epsilon = epsilon
+    }
+}
+
 /// Cosines and sines of the rotary embedding.
 package struct RotaryTable: Sendable {
-    /// f32 [positions, headDim / 2], attention scaling included.
+    /// f32 [positions, R / 2] for R turning values a head, attention scaling included.
     package let cosines: Tensor
-    /// f32 [positions, headDim / 2], attention scaling included.
+    /// f32 [positions, R / 2], attention scaling included.
     package let sines: Tensor
 
     /// Takes both tables.

@@ -6,10 +6,13 @@ import Prompts
 /// Finds a checkpoint's chat template in the places where it may stand.
 enum ChatTemplateFile {
     /// The template of `override`, else of the folder's chat_template.jinja, chat_template.json or
-    /// tokenizer_config.json; nil when there is none.
-    static func load(folder: String, override: String?, rules: ImageRules?) throws -> ChatTemplate? {
+    /// tokenizer_config.json, else the built-in one that config.json names; nil when there is none.
+    static func load(
+        folder: String, override: String?, builtIn: String?, rules: ImageRules?,
+    ) throws -> ChatTemplate? {
         let tokenizer = try section("\(folder)/tokenizer_config.json")
-        guard let source = try source(folder, override, tokenizer) else { return nil }
+        let found = try source(folder, override, tokenizer) ?? builtIn.flatMap(BuiltInTemplates.source)
+        guard let source = found else { return nil }
         do throws(PromptError) {
             return try ChatTemplate(source: source, specials: specials(tokenizer), rules: rules)
         } catch {

@@ -33,7 +33,8 @@ struct LoadedModel {
         }
         let tokenizer = try Self.tokenizer(folder)
         let rules = description.vision.map { Self.rules($0, folder: folder) }
-        let template = try ChatTemplateFile.load(folder: folder, override: options.chatTemplate, rules: rules)
+        let template = try ChatTemplateFile.load(
+            folder: folder, override: options.chatTemplate, builtIn: description.templateName, rules: rules)
         prompts = try PromptBuilder(
             tokenizer: tokenizer, template: template, rules: rules, vocabularyCount: description.text.vocabularyCount)
         let device = CPUDevice(threadCount: options.threads ?? Processor.coreCount, exact: options.elementType == .f32)

@@ -17,12 +17,13 @@ struct Serve: AsyncParsableCommand {
                 --mem_fraction 0.8 --trust_remote_code --visual_infer_batch_size 2 --cache_capacity 500
 
             Environment: LOADWORKER (threads that load weights), INTERNVL_IMAGE_LENGTH (checked against the tower), \
-            MAX_PATCH_NUM (the most tiles of a picture).
+            MAX_PATCH_NUM (the most tiles of a picture), VIREO_API_KEY (a key that clients must send).
             """)
 
     @OptionGroup(title: "Model") var model: ModelOptions
     @OptionGroup(title: "Engine") var engine: EngineOptions
     @OptionGroup(title: "HTTP") var http: HTTPOptions
+    @OptionGroup(title: "Access") var access: AccessOptions
 
     func run() async throws {
         let start = ContinuousClock.now
@@ -31,16 +32,24 @@ struct Serve: AsyncParsableCommand {
         }
         // A client or a log reader that goes away is no reason to end.
         signal(SIGPIPE, SIG_IGN)
+        // Before the model, which takes its time.
+        let (keys, tls, authorities) = (try access.keys(), try access.identity(), try http.authorities())
         let loaded = try LoadedModel(model)
         let engine = try loaded.makeEngine(engine, elementType: model.elementType)
         Console.error(Summary.line(loaded, engine, elementType: model.elementType))
         LoggingSystem.bootstrap { StreamLogHandler.standardError(label: $0) }
-        let configuration = http.configuration(modelFolder: model.modelFolder, loaded.description.generation)
+        var configuration = http.configuration(modelFolder: model.modelFolder, loaded.description.generation)
+        configuration.startArguments = startArguments
+        configuration.keys = keys
+        configuration.crossOrigin = CrossOriginPolicy(access.origins)
+        configuration.tls = tls
+        configuration.imageAuthorities = authorities
+        let address = "\(tls == nil ? "http" : "https")://\(configuration.host)"
         let server = Server(
             configuration: configuration, engine: engine, prompts: loaded.prompts, logger: Logger(label: "vireo"),
             onReady: { port in
                 let seconds = (ContinuousClock.now - start) / .seconds(1)
-                Console.error("ready on http://\(configuration.host):\(port) after \(Text.seconds(seconds))")
+                Console.error("ready on \(address):\(port) after \(Text.seconds(seconds))")
             })
         try await server.run()
     }
@@ -69,6 +78,11 @@ struct HTTPOptions: ParsableArguments {
     @Option(name: .flag("image_url_timeout"), help: "Seconds that fetching one picture may take in all.")
     var fetchSeconds = 10.0
 
+    @Option(
+        name: .flag("image_url_ca"),
+        help: "A PEM file of certificates that those of https image URLs may be signed with, beside the system's.")
+    var authoritiesFile: String?
+
     @Flag(name: .flag("allow_private_urls"), help: "Let image URLs lead to loopback and private addresses.")
     var allowsPrivateURLs = false
 
@@ -92,6 +106,16 @@ struct HTTPOptions: ParsableArguments {
         guard !host.isEmpty else { throw ValidationError("--host must not be empty") }
     }
 
+    /// The certificates of `--image_url_ca`.
+    func authorities() throws -> TrustedCertificates? {
+        guard let authoritiesFile else { return nil }
+        do throws(TLSFileError) {
+            return try TrustedCertificates(file: authoritiesFile)
+        } catch {
+            throw StartError("\(error); give a PEM file with --image_url_ca")
+        }
+    }
+
     /// The server's configuration.
     func configuration(modelFolder: String, _ generation: GenerationDefaults) -> ServerConfiguration {
         let folderName = modelFolder.split(separator: "/").last.map(String.init) ?? "model"
@@ -106,7 +130,8 @@ struct HTTPOptions: ParsableArguments {
         configuration.stallSeconds = stallSeconds
         configuration.samplingDefaults = SamplingDefaults(
             samples: generation.doSample, temperature: generation.temperature.map { Double($0) },
-            topP: generation.topP.map { Double($0) }, topK: generation.topK)
+            topP: generation.topP.map { Double($0) }, topK: generation.topK,
+            repetitionPenalty: generation.repetitionPenalty.map { Double($0) })
         return configuration
     }
 }

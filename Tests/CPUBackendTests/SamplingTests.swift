@@ -19,6 +19,7 @@ import Testing
     /// The rule spelled out, everything sorted, cut and summed; nil when `uniform` is too near a boundary to tell.
     static func reference(_ logits: [Float], _ row: SamplingRow) -> Int? {
         var allowed = Array(logits.prefix(row.vocabularyCount))
+        apply(row.changes, to: &allowed)
         for id in row.bannedIDs { allowed[Int(id)] = -.infinity }
         var kept = order(allowed)
         if row.temperature == 0 { return kept[0] }
@@ -29,6 +30,11 @@ import Testing
             cumulated += weights[count]
             count += 1
         }
+        let parts = weights.map { $0 / weights[0] - Double(row.minP) }
+        if row.minP > 0, parts.contains(where: { abs($0) < 1e-5 && $0 != 1 - Double(row.minP) }) {
+            return nil
+        }
+        count = min(count, parts.count { $0 >= 0 })
         weights = Array(weights.prefix(count))
         let total = weights.reduce(0, +)
         var sum = 0.0
@@ -38,6 +44,23 @@ import Testing
             if sum > row.uniform { return id }
         }
         return kept[count - 1]
+    }
+
+    /// The changes as their formulas say.
+    static func apply(_ changes: LogitChanges, to logits: inout [Float]) {
+        func change(_ id: Int32, _ formula: (Float) -> Float) {
+            guard logits.indices.contains(Int(id)), logits[Int(id)] > -.infinity else { return }
+            logits[Int(id)] = min(max(formula(logits[Int(id)]), -1e30), 1e30)
+        }
+        for (id, count) in zip(changes.counted.ids, changes.counted.counts) {
+            change(id) { $0 > 0 ? $0 / changes.repetition : $0 * changes.repetition }
+            change(id) { $0 - changes.frequency * Float(count) }
+            change(id) { $0 - changes.presence }
+        }
+        for id in changes.raisedIDs { change(id) { $0 + changes.raise * abs($0) } }
+        for (id, bias) in zip(changes.biasedIDs, changes.biases) { change(id) { $0 + bias } }
+        guard let allowed = changes.allowedIDs else { return }
+        for id in logits.indices where !allowed.contains(Int32(id)) { logits[id] = -.infinity }
     }
 
     func sample(_ device: CPUDevice, _ logits: [[Float]], _ rows: [SamplingRow]) throws -> [SampledToken] {
@@ -61,6 +84,7 @@ import Testing
                     SamplingRow(
                         temperature: [0, 0.3, 1, 2.5][index % 4], topK: [0, 1, 5, 40, 2000][index % 5],
                         topP: [1, 0.9, 0.5, 0.05, 0][index / 12],
+                        minP: [0, 0, 0.3, 0.01, 1e-6, 1, 0][index % 7],
                         uniform: Double.random(in: 0..<1, using: &numbers),
                         bannedIDs: index % 6 == 0 && width > 20 ? [0, 7, Int32(width / 3)] : [],
                         vocabularyCount: index % 7 == 0 ? (width + 1) / 2 : width))

@@ -110,8 +110,12 @@ def test_a_request_without_inputs(server):
     '"seed": -2', '"seed": 9223372036854775808', '"ignore_eos": "yes"',
     '"stop_sequences": 5', '"stop_sequences": ["a", "a", "a", "a", "a", "a", "a", "a", "a", "a", "a"]',
     '"stop_sequences": [""]', '"image_max_patch_num": 1e30', '"image_max_patch_num": "many"',
-    '"repetition_penalty": 1.5', '"presence_penalty": 0.5', '"frequency_penalty": 0.5', '"best_of": 2', '"n": 2',
-    '"regular_constraint": "a+"', '"guided_json": "{}"', '"logit_bias": {"5": 1}', '"allowed_token_ids": [5]',
+    '"repetition_penalty": 0', '"repetition_penalty": NaN', '"presence_penalty": -1e308', '"frequency_penalty": 1e308',
+    '"min_p": 1.1', '"exponential_decay_length_penalty": [1]', '"exponential_decay_length_penalty": [-1, 2.0]',
+    '"best_of": 0', '"best_of": 9', '"best_of": 16384', '"best_of": 2147483648', '"n": 2', '"prompt_logprobs": 1000000000',
+    '"allowed_token_ids": [100000]', '"allowed_token_ids": [-1]', '"logit_bias": {"100000": 1}', '"logit_bias": {"5": 101}',
+    '"stop_token_ids": [100000]', '"stop_token_ids": [-1]', '"stop_token_ids": [2147483648]', '"stop_sequences": [1, "a"]',
+    '"stop_sequences": [[]]', '"stop_sequences": [[100000]]', '"regular_constraint": "a+"', '"guided_json": "{}"',
 ])
 def test_parameters_that_are_refused(server, parameter):
     name = parameter.split('"')[1]

@@ -55,6 +55,24 @@ def test_without_pictures(server):
     assert response.status_code == 200, response.text
 
 
+def test_several_answers_come_as_lists(server):
+    answer = server.generate(
+        "Hello", max_new_tokens=6, ignore_eos=True, do_sample=True, temperature=1.5, seed=1, best_of=3, n=3)
+    assert len(answer["generated_text"]) == 3
+    assert answer["count_output_tokens"] == [6, 6, 6]
+    assert answer["finish_reason"] == ["length"] * 3
+    assert [len(each) for each in answer["logprobs"]] == [6, 6, 6]
+    alone = server.generate("Hello", max_new_tokens=6, ignore_eos=True, do_sample=True, temperature=1.5, seed=3)
+    assert alone["generated_text"] == [answer["generated_text"][2]]
+
+
+def test_prompt_logprobs(server):
+    answer = server.generate([5, 6, 7], max_new_tokens=1, prompt_logprobs=0)
+    assert answer["prompt_token_ids"] == [5, 6, 7]
+    assert answer["prompt_logprobs"][0] is None
+    assert [set(each) for each in answer["prompt_logprobs"][1:]] == [{"6"}, {"7"}]
+
+
 def test_the_whole_launch_line_serves(strict_server):
     check(ask(strict_server, {"type": "base64", "data": base64.b64encode(PICTURE.read_bytes()).decode("utf-8")}))
 

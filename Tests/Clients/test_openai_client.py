@@ -119,11 +119,36 @@ def test_a_bad_request_is_refused_before_the_first_token(client, changes, stream
 
 
 def test_a_parameter_that_is_not_supported_is_refused_unless_it_says_nothing(client):
-    client.chat.completions.create(**hello(presence_penalty=0, frequency_penalty=0, n=1))
+    client.chat.completions.create(**hello(response_format={"type": "text"}))
     with pytest.raises(openai.BadRequestError):
-        client.chat.completions.create(**hello(presence_penalty=1.5))
-    with pytest.raises(openai.BadRequestError):
-        client.chat.completions.create(**hello(logit_bias={"5": 10}))
+        client.chat.completions.create(**hello(response_format={"type": "json_object"}))
+
+
+def test_penalties_and_biases(client):
+    def answer(**changes):
+        reply = client.chat.completions.create(**hello(
+            max_tokens=8, temperature=0, logprobs=True, extra_body={"ignore_eos": True}, **changes))
+        return [entry.token for entry in reply.choices[0].logprobs.content]
+
+    assert len(set(answer(logit_bias={"77": 100}))) == 1
+    assert len(set(answer(logit_bias={"77": 100}, presence_penalty=100))) > 1
+    with pytest.raises(openai.BadRequestError) as refusal:
+        answer(logit_bias={"100000": 1})
+    assert refusal.value.param == "logit_bias"
+
+
+def test_several_choices(client):
+    asked = hello(n=3, seed=5, temperature=1.5, max_tokens=8, extra_body={"ignore_eos": True})
+    whole = client.chat.completions.create(**asked)
+    texts = [choice.message.content for choice in whole.choices]
+    assert [choice.index for choice in whole.choices] == [0, 1, 2]
+    assert len(set(texts)) == 3
+    assert whole.usage.completion_tokens == 24
+    streamed = ["", "", ""]
+    for chunk in client.chat.completions.create(stream=True, **asked):
+        for choice in chunk.choices:
+            streamed[choice.index] += choice.delta.content or ""
+    assert streamed == texts
 
 
 def test_another_models_name_is_not_found(client):

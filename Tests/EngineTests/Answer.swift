@@ -11,6 +11,8 @@ struct Answer {
     /// The likeliest tokens at each place.
     private(set) var top: [[Int32]] = []
     private(set) var logprobs: [Float] = []
+    /// What was told of the prompt.
+    private(set) var prompt: [PromptToken] = []
     private(set) var found = CacheFindings(tokenCount: 0, imageCount: 0)
     private(set) var finish: FinishReason?
 
@@ -29,6 +31,7 @@ struct Answer {
         for try await event in stream {
             switch event {
             case .started(let start): found = start.found
+            case .prompt(let tokens): prompt += tokens
             case .token(let token):
                 tokens.append(token.id)
                 logprobs.append(token.logprob)

@@ -5,16 +5,16 @@ import TestSupport
 @testable import Images
 @testable import Models
 
-/// The Llama weights with another rotary embedding.
+/// The weights of a golden file with another rotary embedding.
 struct RotaryVariation: Sendable {
     let name: String
     /// Settings that replace those of the text configuration.
     let textConfig: JSONObject
     let logits: String
 
-    /// Those of the Llama file.
-    static func all() throws -> [RotaryVariation] {
-        let file = "internvl-llama.json"
+    /// Those of the file that is true for `model`.
+    static func of(_ model: String) throws -> [RotaryVariation] {
+        let file = GoldenFile.of(model).name
         let root = try ConfigSection.parse(Fixtures.bytes("golden/\(file)"), file: file)
         return (root.value("rope_variations")?.array ?? []).compactMap { variation in
             guard let members = variation.object, let name = members["name"]?.string,
@@ -28,7 +28,9 @@ struct RotaryVariation: Sendable {
 extension GoldenCase {
     /// All tiles of the case, [tiles, side, side, 3] as bytes.
     func tiles() throws -> Pixels? {
-        try tilesFile.map { try LibraryImageDecoder().decode(Fixtures.bytes("golden/\($0)"), limits: ImageLimits()) }
+        try tilesFile.map {
+            try LibraryImageDecoder().decode(Fixtures.bytes("golden/\($0)"), limits: ImageLimits())
+        }
     }
 }
 

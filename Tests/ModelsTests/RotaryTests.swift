@@ -7,14 +7,14 @@ import Testing
 
 @testable import Models
 
-/// Scaled rotary embeddings against transformers', through the whole model.
+/// Scaled rotary embeddings against the reference's, through the whole model.
 @Suite struct RotaryTests {
-    @Test(arguments: ["internvl-llama-hf", "internvl-llama-opengvlab"])
+    @Test(arguments: GoldenFile.all.filter { $0.ropeInputIds != nil }.flatMap(\.models))
     func `every rotary scaling gives the reference's logits`(name: String) throws {
         let golden = GoldenFile.of(name)
         let ids = try #require(golden.ropeInputIds)
-        let variations = try RotaryVariation.all()
-        #expect(variations.count == 5)
+        let variations = try RotaryVariation.of(name)
+        #expect(!variations.isEmpty)
         for variation in variations {
             let config = try ModelFiles(folder: Fixtures.folder(name)).config
             let key = name.hasSuffix("hf") ? "text_config" : "llm_config"
@@ -26,10 +26,7 @@ import Testing
             var description = try ModelFamilies.describe(
                 ModelFiles(config: ConfigSection(file: "config.json", settings: settings)))
             // The reference turns the whole prompt as its length asks for.
-            if case .dynamic(let factor, let trained, _) = description.text.rotary.scaling {
-                description.text.rotary.scaling = .dynamic(
-                    factor: factor, trained: trained, length: ids.count)
-            }
+            description.text.rotary.scaling = description.text.rotary.scaling.turning(asIn: ids.count)
             let driver = try FixtureModel.driver(name, description, as: .f32)
             let hidden = description.text.hiddenSize
             let sequence = PagedDriver.Sequence(images: try driver.device.makeTensor([1, hidden], .f32))
@@ -56,6 +53,28 @@ import Testing
         #expect(rows.short == Array(rows.long[..<(80 * 8)]))
     }
 
+    @Test func `a LongRoPE table is short up to the trained length and depends on the position alone`() throws
+    {
+        let device = CPUDevice(threadCount: 1)
+        func cosines(
+            _ short: [Float], _ long: [Float], _ positions: Int, length: Int? = nil,
+        ) throws -> [Float] {
+            let scaling = RotaryShape.Scaling.longRope(
+                short: short, long: long, trained: 5000, attention: 1.25, length: length)
+            let shape = RotaryShape(fraction: 0.5, scaling: scaling)
+            let table = try shape.table(positions: positions, headDim: 16, device: device)
+            return device.readFloats(table.cosines)
+        }
+        let (short, long): ([Float], [Float]) = ([1, 1.5, 2, 3], [2, 5, 9, 20])
+        let mixed = try cosines(short, long, 9000)
+        let (allShort, allLong) = (try cosines(short, short, 9000), try cosines(long, long, 9000))
+        #expect(mixed.count == 9000 * 4 && mixed[0] == 1.25)
+        #expect(mixed == Array(allShort[..<(5000 * 4)] + allLong[(5000 * 4)...]))
+        #expect(try cosines(short, long, 6000) == Array(mixed[..<(6000 * 4)]))
+        #expect(try cosines(short, long, 9000, length: 5000) == allShort)
+        #expect(try cosines(short, long, 9000, length: 5001) == allLong)
+    }
+
     /// Scalings of configurations, and how far they reach.
     static let reaches: [(scaling: String, positions: Int)] = [
         ("null", 64), (#"{"rope_type": "default"}"#, 64), (#"{"type": "linear", "factor": 4.0}"#, 256),
@@ -69,17 +88,67 @@ import Testing
     func `a scaling says how far it reaches`(scaling: String, positions: Int) throws {
         let text = #"{"max_position_embeddings": 64, "rope_scaling": \#(scaling)}"#
         let section = try ConfigSection.parse(Array(text.utf8), file: "config.json")
-        #expect(try ConfiguredRotary(section).maxPositions == positions)
+        #expect(try ConfiguredRotary(section, headDim: 16).maxPositions == positions)
     }
 
-    @Test(arguments: ["longrope", "su", "mrope"])
+    @Test(arguments: ["longrope", "su", "yarn"])
+    func `LongRoPE by every name has the factors of its pairs`(type: String) throws {
+        func read(_ change: (inout JSONObject) -> Void) throws -> RotaryShape {
+            var scaling: JSONObject = [
+                "type": .string(type), "short_factor": .array([.int(1), .double(1.5)]),
+                "long_factor": .array([.int(2), .int(4)]), "original_max_position_embeddings": .int(16),
+            ]
+            change(&scaling)
+            let settings: JSONObject = [
+                "max_position_embeddings": .int(64), "rope_scaling": .object(scaling),
+            ]
+            let section = ConfigSection(file: "config.json", settings: settings)
+            let rotary = try ConfiguredRotary(section, headDim: 4)
+            #expect(rotary.maxPositions == 64)
+            return rotary.shape
+        }
+        // √(1 + ln 4 / ln 16) and, with a factor of its own, √(1 + ln 2 / ln 16)
+        for (factor, attention) in [(nil, 1.5.squareRoot()), (2, 1.25.squareRoot())] as [(Int?, Double)] {
+            let shape = try read { if let factor { $0.set("factor", .int(factor)) } }
+            guard case .longRope([1, 1.5], [2, 4], 16, let found, nil) = shape.scaling else {
+                Issue.record("\(shape.scaling)")
+                continue
+            }
+            #expect(abs(found - attention) < 1e-12)
+        }
+        let damages: [(key: String, value: JSONValue)] = [
+            ("short_factor", .array([.int(1)])), ("short_factor", .null),
+            ("long_factor", .array([.int(0), .int(1)])),
+            ("long_factor", .string("2")), ("long_factor", .array([.int(1), .string("x")])),
+            ("original_max_position_embeddings", .null), ("original_max_position_embeddings", .int(1)),
+        ]
+        for damage in damages where type != "yarn" || damage.value != .null {
+            #expect("\(damage)") { _ = try read { $0.set(damage.key, damage.value) } } throws: {
+                "\($0)".contains("rope_scaling.\(damage.key)")
+            }
+        }
+    }
+
+    @Test(arguments: ["mrope", "ntk"])
     func `another scaling is refused by name`(type: String) {
         let settings: JSONObject = [
             "max_position_embeddings": .int(64),
             "rope_scaling": .object(["type": .string(type)]),
         ]
         #expect {
-            _ = try ConfiguredRotary(ConfigSection(file: "config.json", settings: settings))
+            _ = try ConfiguredRotary(ConfigSection(file: "config.json", settings: settings), headDim: 16)
         } throws: { "\($0)".contains("rope_scaling.type is \"\(type)\"") }
+    }
+}
+
+extension RotaryShape.Scaling {
+    /// The scaling with every position turned as in a sequence of `length`.
+    fileprivate func turning(asIn length: Int) -> Self {
+        switch self {
+        case .none, .linear, .llama3, .yarn: self
+        case .dynamic(let factor, let trained, _): .dynamic(factor: factor, trained: trained, length: length)
+        case .longRope(let short, let long, let trained, let attention, _):
+            .longRope(short: short, long: long, trained: trained, attention: attention, length: length)
+        }
     }
 }

@@ -15,6 +15,8 @@ struct SchedulerSimulation {
     private(set) var ends: [RequestID: End] = [:]
     private(set) var log: [String] = []
     private(set) var brokenRules: [String] = []
+    /// The places of each prompt that were reported on.
+    private var scored: [RequestID: [Int]] = [:]
     private var random: SeededRandom
     private var nextID: UInt64 = 0
     private var preparing: [ImageKey] = []
@@ -53,9 +55,24 @@ struct SchedulerSimulation {
         let id = RequestID(nextID)
         let prompt = makePrompt()
         let most = max(1, min(1 + random.below(20), scheduler.limits.sequenceLength - prompt.tokenIDs.count))
-        guard let sampling = try? SamplingParameters(maxNewTokens: most) else { return }
+        let promptLogprobCount = random.below(4) == 0 ? 1 : nil
+        guard let sampling = try? SamplingParameters(maxNewTokens: most, promptLogprobCount: promptLogprobCount)
+        else { return }
         asked[id] = (prompt, sampling)
         scheduler.submit(id, prompt: prompt, sampling: sampling, seed: nextID)
+        guard random.below(4) == 0 else { return }
+        for _ in 0...random.below(3) {
+            nextID += 1
+            asked[RequestID(nextID)] = (prompt, sampling.withoutPromptLogprobs())
+            scheduler.submit(
+                RequestID(nextID), prompt: prompt, sampling: sampling.withoutPromptLogprobs(), seed: nextID, after: id)
+        }
+    }
+
+    /// The places of a request's prompt that are to be reported on.
+    private func scoredPlaces(_ id: RequestID) -> [Int] {
+        guard let (prompt, sampling) = asked[id], sampling.promptLogprobCount != nil else { return [] }
+        return (1..<max(1, prompt.tokenIDs.count)).filter { prompt.tokenIDs[$0] != 99 }
     }
 
     private mutating func makePrompt() -> PreparedPrompt {
@@ -94,6 +111,9 @@ struct SchedulerSimulation {
             }
             if delivery.isFailed { end(delivery.id, .failed) }
             if let finish = delivery.finish { end(delivery.id, .finished(finish)) }
+            if delivery.finish != nil, scored[delivery.id, default: []] != scoredPlaces(delivery.id) {
+                brokenRules.append("a prompt not reported on once, in order")
+            }
         }
         brokenRules += scheduler.violations()
     }
@@ -103,9 +123,17 @@ struct SchedulerSimulation {
         if plan.sequences.reduce(0, { $0 + $1.tokens.count }) > limits.tokensPerStep {
             brokenRules.append("a step over its budget")
         }
+        let scores = plan.sequences.reduce(0) { $0 + ($1.scoring?.places.count ?? 0) }
+        if scores > limits.scoresPerStep { brokenRules.append("more reports than may be") }
         if Set(plan.sequences.map(\.id)).count != plan.sequences.count { brokenRules.append("a request twice in a step") }
         for sequence in plan.sequences {
             if sequence.tokens.isEmpty { brokenRules.append("no tokens") }
+            for place in sequence.scoring?.places ?? [] {
+                if !sequence.tokens.indices.contains(place - 1 - sequence.start) {
+                    brokenRules.append("a report without logits")
+                }
+                scored[sequence.id, default: []].append(place)
+            }
             if !started.union(plan.started.map(\.id)).contains(sequence.id), sequence.choice != nil {
                 brokenRules.append("a token before the start")
             }

@@ -7,9 +7,13 @@ struct SchedulerSimulationTests {
     static let roomy = SchedulerLimits(
         pageCount: 200, pageSize: 4, modelLength: 256, runningRequests: 16, tokensPerStep: 32, chunkSize: 16,
         imageCapacity: 8, imagePageCount: 24, rowsPerImagePage: 5, tilesPerStep: 2, preparations: 2)
-    static let cramped = SchedulerLimits(
-        pageCount: 24, pageSize: 4, modelLength: 256, runningRequests: 6, tokensPerStep: 8, chunkSize: 3,
-        imageCapacity: 2, imagePageCount: 6, rowsPerImagePage: 5, tilesPerStep: 1, preparations: 1)
+    static let cramped = {
+        var limits = SchedulerLimits(
+            pageCount: 24, pageSize: 4, modelLength: 256, runningRequests: 6, tokensPerStep: 8, chunkSize: 3,
+            imageCapacity: 2, imagePageCount: 6, rowsPerImagePage: 5, tilesPerStep: 1, preparations: 1)
+        limits.scoresPerStep = 2
+        return limits
+    }()
 
     @Test(arguments: 0..<60)
     func `every request ends exactly once and every rule holds after every step`(seed: UInt64) {

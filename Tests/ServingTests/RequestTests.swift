@@ -1,5 +1,6 @@
 import JSON
 import Prompts
+import Scheduling
 import Testing
 
 @testable import Serving
@@ -67,19 +68,28 @@ struct RequestTests {
         #""temperature":101"#,
         #""top_p":0"#, #""top_p":1.0000001"#, #""top_k":0"#, #""top_k":-2"#, #""top_k":2147483648"#,
         #""seed":-2"#,
-        #""seed":9223372036854775808"#, #""best_of":0"#, #""best_of":2"#, #""best_of":9"#, #""n":2"#,
-        #""n":16384"#,
-        #""repetition_penalty":1.5"#, #""presence_penalty":-1e308"#, #""frequency_penalty":1e308"#,
+        #""seed":9223372036854775808"#, #""best_of":0"#, #""best_of":9"#, #""n":2"#, #""n":16384"#,
+        #""n":1,"best_of":2"#, #""n":2147483648"#,
+        #""repetition_penalty":0"#, #""repetition_penalty":1e308"#, #""repetition_penalty":"NaN""#,
+        #""presence_penalty":-1e308"#, #""frequency_penalty":1e308"#, #""frequency_penalty":-2.5"#,
+        #""min_p":-0.1"#, #""min_p":1.5"#, #""min_p":"0""#,
         #""ignore_eos":1"#,
         #""stop_sequences":"""#, #""stop_sequences":[""]"#, #""stop_sequences":[1,"a"]"#,
-        #""stop_sequences":[[1,2]]"#,
+        #""stop_sequences":[[1,-2]]"#, #""stop_sequences":[[]]"#, #""stop_sequences":[[1.5]]"#,
+        #""stop_sequences":[[1],"a"]"#, #""stop_sequences":[[2147483648]]"#,
+        #""stop_token_ids":[-1]"#, #""stop_token_ids":5"#, #""stop_token_ids":[1.5]"#,
+        #""stop_token_ids":[2147483648]"#,
         #""stop_sequences":["a","a","a","a","a","a","a","a","a","a","a"]"#, #""stop_sequences":5"#,
         #""regular_constraint":"("# + "\"", #""guided_json":"{}""#, #""guided_grammar":"json""#,
-        #""allowed_token_ids":[5]"#,
-        #""logit_bias":{"5":1}"#, #""prompt_logprobs":0"#, #""prompt_logprobs":1000000000"#,
-        #""input_penalty":true"#,
+        #""allowed_token_ids":["5"]"#, #""allowed_token_ids":[-5]"#, #""allowed_token_ids":5"#,
+        #""logit_bias":{"5":101}"#, #""logit_bias":{"05":1}"#, #""logit_bias":{"-5":1}"#,
+        #""logit_bias":{"x":1}"#, #""logit_bias":{"5":"1"}"#, #""logit_bias":{"4294967296":1}"#,
+        #""logit_bias":[5]"#, #""prompt_logprobs":21"#, #""prompt_logprobs":-2"#,
+        #""prompt_logprobs":1000000000"#, #""input_penalty":1"#,
         #""exponential_decay_length_penalty":[1]"#, #""exponential_decay_length_penalty":[-1,2.0]"#,
-        #""exponential_decay_length_penalty":[1,2.0]"#, #""image_max_patch_num":1e30"#,
+        #""exponential_decay_length_penalty":[1,"2"]"#, #""exponential_decay_length_penalty":[1,0.5]"#,
+        #""exponential_decay_length_penalty":[1,1e300]"#, #""exponential_decay_length_penalty":2"#,
+        #""image_max_patch_num":1e30"#,
         #""print_eos_token":true"#,
         #""return_details":"yes""#,
     ])
@@ -88,6 +98,38 @@ struct RequestTests {
         let found = error { _ = try native(parameter) }
         #expect(found?.status == 400)
         #expect(found?.param == "parameters.\(name)")
+    }
+
+    @Test func `penalties, token rules and the number of answers are read in both APIs`() throws {
+        let shared = #"""
+            "min_p":0.1,"repetition_penalty":1.5,"presence_penalty":0.5,"frequency_penalty":-1,"input_penalty":true,
+            "exponential_decay_length_penalty":[3,1.5],"allowed_token_ids":[9,7],"logit_bias":{"5":-100,"2":0.5},
+            "stop_token_ids":[4]
+            """#
+        let native = try native(
+            shared + #","n":3,"best_of":3,"prompt_logprobs":2,"stop_sequences":[[1,2],[3]]"#)
+        let chat = try chat(shared + #","n":2"#)
+        #expect(native.generation.answerCount == 3 && chat.generation.answerCount == 2)
+        #expect(native.generation.sampling.promptLogprobCount == 2 && native.generation.stops.isEmpty)
+        for choice in [native.generation.sampling, chat.generation.sampling] {
+            #expect(
+                choice.minP == 0.1 && choice.penalties.repetition == 1.5 && choice.penalties.presence == 0.5)
+            #expect(choice.penalties.frequency == -1 && choice.penalties.countsPrompt)
+            #expect(choice.penalties.lengthDecay?.start == 3 && choice.penalties.lengthDecay?.factor == 1.5)
+            #expect(choice.rules.allowedIDs == [7, 9] && choice.rules.biasedIDs == [2, 5])
+            #expect(choice.rules.biases == [0.5, -100] && choice.rules.stopIDs == [4])
+        }
+        #expect(native.generation.sampling.rules.stopSequences == [[1, 2], [3]])
+        #expect(try self.native(#""best_of":2"#).generation.answerCount == 2)
+    }
+
+    @Test func `a checkpoint's repetition penalty is the default`() throws {
+        let defaults = SamplingDefaults(repetitionPenalty: 1.2)
+        let request = try GenerateRequest(json(#"{"inputs":"Hello"}"#), defaults: defaults)
+        #expect(request.generation.sampling.penalties.repetition == 1.2)
+        let off = try GenerateRequest(
+            json(#"{"inputs":"H","parameters":{"repetition_penalty":1}}"#), defaults: defaults)
+        #expect(off.generation.sampling.penalties.repetition == 1)
     }
 
     @Test func `a stop string may have 256 bytes`() throws {
@@ -157,14 +199,15 @@ struct RequestTests {
 
     @Test(arguments: [
         #""temperature":-1"#, #""top_p":0"#, #""max_tokens":0"#, #""max_tokens":-5"#,
-        #""max_completion_tokens":1e30"#, #""n":2"#,
-        #""n":0"#, #""presence_penalty":1.5"#, #""frequency_penalty":1"#, #""repetition_penalty":2"#,
-        #""logit_bias":{"5":10}"#,
+        #""max_completion_tokens":1e30"#, #""n":9"#,
+        #""n":0"#, #""best_of":2"#, #""presence_penalty":-2.5"#, #""frequency_penalty":101"#,
+        #""repetition_penalty":0"#, #""logit_bias":{"5":101}"#, #""logit_bias":{"a":1}"#,
+        #""allowed_token_ids":[-1]"#, #""prompt_logprobs":1"#, #""stop":[[5]]"#,
         #""top_logprobs":3"#, #""logprobs":1"#, #""response_format":{"type":"json_object"}"#,
         #""tool_choice":"required"#
             + "\"", #""tools":{}"#, #""tools":[5]"#, #""chat_template":"x""#,
         #""chat_template_kwargs":{"tokenize":true}"#,
-        #""stop":[""]"#, #""stop":5"#, #""stop_token_ids":[5]"#, #""guided_json":{"a":1}"#,
+        #""stop":[""]"#, #""stop":5"#, #""stop_token_ids":[-5]"#, #""guided_json":{"a":1}"#,
         #""stream":"yes""#,
         #""stream_options":5"#, #""function_call":{"name":"f"}"#, #""functions":[1]"#, #""model":5"#,
         #""seed":-2"#,

@@ -10,8 +10,13 @@ package struct GoldenFile: Decodable, Sendable {
     package let cases: [GoldenCase]
     package let ropeInputIds: [Int32]?
 
-    /// Both files.
-    package static let all = ["internvl-qwen2.json", "internvl-llama.json"].map(load)
+    /// The file's own name, from the folders it is true for: `internvl-llama.json` for `internvl-llama-hf`.
+    package var name: String { models[0].split(separator: "-").prefix(2).joined(separator: "-") + ".json" }
+
+    /// Every file: one a text tower.
+    package static let all = ["qwen2", "llama", "qwen3", "phi3", "mistral", "internlm2"].map {
+        load("internvl-\($0).json")
+    }
 
     /// The file that is true for the checkpoint folder `model`.
     package static func of(_ model: String) -> GoldenFile { all.first { $0.models.contains(model) } ?? all[0] }

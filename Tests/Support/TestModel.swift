@@ -13,7 +13,7 @@ import Tokenizers
 
 /// A checkpoint of the fixtures with its prompt rules, ready for an engine.
 package struct TestModel: Sendable {
-    package let model: any VisionLanguageModel
+    package var model: any VisionLanguageModel
     package let device: CPUDevice
     package let prompts: PromptBuilder
     package let elementType: ElementType

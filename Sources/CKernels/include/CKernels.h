@@ -105,12 +105,14 @@ struct vireo_cache {
     size_t pages, heads, page_size, head_dim;
 };
 
-// Rotates queries in place; rotates keys into the cache, where the values go as they are.
+// Norms and rotates queries in place, keys into the cache, where the values go as they are.
 struct vireo_rotary_call {
     float *qkv;  // [tokens, (heads + 2 * cache.heads) * head_dim]
     size_t tokens, heads;
-    const float *cosines, *sines;  // [table_rows, head_dim / 2]
-    size_t table_rows;
+    const float *query_weight, *key_weight;  // of the RMS norm over each head, [head_dim]; both null for none
+    float epsilon;                           // of that norm
+    const float *cosines, *sines;            // [table_rows, half]
+    size_t table_rows, half;                 // the first 2 * half values of a head turn, the others stay
     const int32_t *positions, *slots;  // [tokens]
     struct vireo_cache cache;
 };

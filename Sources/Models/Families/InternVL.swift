@@ -40,8 +40,9 @@ struct InternVL: VisionLanguageModel {
             names.projectorLayers,
             inputs: 4 * vision.hiddenSize, outputs: description.text.hiddenSize)
         decoder = try DecoderStack(
-            loader.first(of: names.text, with: "embed_tokens.weight"),
-            head: loader.first(of: names.head, with: "lm_head.weight"), description.text)
+            loader.first(of: names.text, with: "\(description.text.names.embedding).weight"),
+            head: loader.first(of: names.head, with: "\(description.text.names.head).weight"),
+            description.text)
         self.description = description
         self.vision = vision
         operators = loader.device.operators
@@ -76,7 +77,9 @@ struct InternVL: VisionLanguageModel {
         {
             return true
         }
-        if tensor.hasSuffix("lm_head.weight") { return description.text.tiesEmbeddings }
+        if ".\(tensor)".hasSuffix(".\(description.text.names.head).weight") {
+            return description.text.tiesEmbeddings
+        }
         return names.vision.contains { tower in
             let prefix = "\(tower).\(names.blocks)."
             guard tensor.hasPrefix(prefix) else { return false }

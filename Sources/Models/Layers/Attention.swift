@@ -7,19 +7,24 @@ struct Attention: Sendable {
     /// [hidden, heads · headDim].
     private let output: Linear
     private let heads: HeadLayout
+    /// Norms over each head of queries and keys, in towers that have them.
+    private let norms: HeadNorms?
     private let operators: any Operators
 
-    /// Takes `q_proj`, `k_proj`, `v_proj` and `o_proj`.
+    /// Takes its matrices by the names of `shape`, and `q_norm` and `k_norm` if the shape has an ε for them.
     init(_ loader: Loader, _ shape: TextShape) throws(ModelError) {
         heads = shape.heads
-        let keyValueWidth = heads.keyValueHeads * heads.headDim
-        let width = heads.heads * heads.headDim
-        qkv = try Linear(
-            loader, [("q_proj", width), ("k_proj", keyValueWidth), ("v_proj", keyValueWidth)],
-            inputs: shape.hiddenSize, hasBias: shape.biases.contains(.qkv))
+        qkv = try Linear(qkv: loader, shape)
         output = try Linear(
-            loader, "o_proj", outputs: shape.hiddenSize, inputs: width,
+            loader, shape.names.output, outputs: shape.hiddenSize, inputs: heads.heads * heads.headDim,
             hasBias: shape.biases.contains(.output))
+        if let epsilon = shape.queryKeyEpsilon {
+            norms = HeadNorms(
+                queryWeight: try loader.vector("q_norm.weight", shape: [heads.headDim]),
+                keyWeight: try loader.vector("k_norm.weight", shape: [heads.headDim]), epsilon: epsilon)
+        } else {
+            norms = nil
+        }
         operators = loader.device.operators
     }
 
@@ -29,7 +34,8 @@ struct Attention: Sendable {
         workspace: Workspace,
     ) throws(DeviceError) {
         let qkv = try qkv(x, workspace: workspace)  // [T, (heads + 2 · keyValueHeads) · headDim]
-        operators.rotateAndStore(qkv: qkv, heads: heads, rotary: rotary, batch: batch, cache: cache)
+        operators.rotateAndStore(
+            qkv: qkv, heads: heads, norms: norms, rotary: rotary, batch: batch, cache: cache)
         // [T, heads · headDim]
         let mixed = try workspace.take([x.shape.rowCount, heads.heads * heads.headDim], .f32)
         operators.pagedAttention(

@@ -1,7 +1,7 @@
 import Checkpoints
 import Tensors
 
-/// The pre-norm decoder that Llama and Qwen2 are settings of.
+/// The pre-norm decoder that every text tower is a setting of.
 struct DecoderStack: Sendable {
     private struct Layer: Sendable {
         let attentionNorm: Norm
@@ -18,24 +18,26 @@ struct DecoderStack: Sendable {
     private let rotary: RotaryTable
     private let operators: any Operators
 
-    /// Takes the tower below `loader` (`embed_tokens`, `layers`, `norm`) and, unless tied, the head below `head`.
+    /// Takes the tower below `loader` by the names of `shape` and, unless tied, the head below `head`.
     init(_ loader: Loader, head headLoader: Loader, _ shape: TextShape) throws(ModelError) {
-        let matrix = try loader.take("embed_tokens.weight", shape: [shape.vocabularyCount, shape.hiddenSize])
+        let names = shape.names
+        let matrix = try loader.take(
+            "\(names.embedding).weight", shape: [shape.vocabularyCount, shape.hiddenSize])
         embedding = try Embedding(loader, matrix: matrix)
         head =
             shape.tiesEmbeddings
             ? try Linear(loader, matrices: [matrix])
             : try Linear(
-                headLoader, "lm_head", outputs: shape.vocabularyCount, inputs: shape.hiddenSize,
+                headLoader, names.head, outputs: shape.vocabularyCount, inputs: shape.hiddenSize,
                 hasBias: false)
         layers = try loader["layers"].layers(shape.layerCount) { (loader) throws(ModelError) in
             Layer(
                 attentionNorm: try Norm(
-                    rms: loader, "input_layernorm", count: shape.hiddenSize, epsilon: shape.epsilon),
-                attention: try Attention(loader["self_attn"], shape),
+                    rms: loader, names.attentionNorm, count: shape.hiddenSize, epsilon: shape.epsilon),
+                attention: try Attention(loader[names.attention], shape),
                 mlpNorm: try Norm(
-                    rms: loader, "post_attention_layernorm", count: shape.hiddenSize, epsilon: shape.epsilon),
-                mlp: try GatedMLP(loader["mlp"], shape))
+                    rms: loader, names.mlpNorm, count: shape.hiddenSize, epsilon: shape.epsilon),
+                mlp: try GatedMLP(loader[names.mlp], shape))
         }
         norm = try Norm(rms: loader, "norm", count: shape.hiddenSize, epsilon: shape.epsilon)
         rotary = try ModelError.wrapping { () throws(DeviceError) in

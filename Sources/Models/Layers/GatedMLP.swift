@@ -8,14 +8,15 @@ struct GatedMLP: Sendable {
     private let down: Linear
     private let operators: any Operators
 
-    /// Takes `gate_proj`, `up_proj` and `down_proj`.
+    /// Takes its matrices by the names of `shape`.
     init(_ loader: Loader, _ shape: TextShape) throws(ModelError) {
         let hasBias = shape.biases.contains(.mlp)
+        let names = shape.names
         gateUp = try Linear(
-            loader, [("gate_proj", shape.intermediateSize), ("up_proj", shape.intermediateSize)],
+            loader, names.gateUp.map { ($0, 2 * shape.intermediateSize / names.gateUp.count) },
             inputs: shape.hiddenSize, hasBias: hasBias)
         down = try Linear(
-            loader, "down_proj", outputs: shape.hiddenSize, inputs: shape.intermediateSize, hasBias: hasBias)
+            loader, names.down, outputs: shape.hiddenSize, inputs: shape.intermediateSize, hasBias: hasBias)
         operators = loader.device.operators
     }
 

@@ -20,7 +20,7 @@ struct ChatRequest: Sendable {
 
     private static let params = ParameterNames(
         prompt: "messages", images: "messages",
-        sampling: ["max_new_tokens": "max_tokens", "min_new_tokens": "min_tokens"])
+        sampling: ParameterNames.openAISampling)
 
     /// Reads and checks a body.
     init(_ body: JSONValue, defaults: SamplingDefaults) throws(ServingError) {
@@ -32,7 +32,8 @@ struct ChatRequest: Sendable {
             prompt: .conversation(Conversation(messages: messages.messages, variables: variables)),
             params: Self.params)
         generation.images = messages.images
-        try readSampling(fields, defaults: defaults)
+        generation.sampling = try fields.samplingOfOpenAI(defaults: defaults)
+        generation.answerCount = try Self.answerCount(fields)
         try readLogprobs(fields)
         try Self.refuseUnsupported(fields)
         generation.stops = try fields.stops("stop")
@@ -66,28 +67,13 @@ struct ChatRequest: Sendable {
         return variables
     }
 
-    private mutating func readSampling(_ fields: JSONFields, defaults: SamplingDefaults) throws(ServingError)
-    {
-        var choice = SamplingChoice()
-        choice.temperature = try fields.double("temperature") ?? defaults.temperature ?? 1
-        guard (0...100).contains(choice.temperature) else {
-            throw fields.error("temperature", "must be from 0 to 100")
+    /// `n`, which `best_of` may repeat.
+    static func answerCount(_ fields: JSONFields) throws(ServingError) -> Int {
+        let count = try fields.answerCount("n") ?? 1
+        guard try fields.answerCount("best_of") ?? count == count else {
+            throw fields.error("best_of", "must be equal to n")
         }
-        choice.topP = try fields.double("top_p") ?? defaults.topP ?? 1
-        guard choice.topP > 0, choice.topP <= 1 else {
-            throw fields.error("top_p", "must be above 0 and at most 1")
-        }
-        choice.topK = try fields.topK(default: defaults.topK)
-        if try fields.bool("do_sample") == false { choice.temperature = 0 }
-        choice.seed = try fields.seed()
-        for name in ["max_tokens", "max_completion_tokens"] {
-            guard let count = try fields.int(name) else { continue }
-            guard count >= 1 else { throw fields.error(name, "must be at least 1") }
-            choice.maxNewTokens = count
-        }
-        choice.minNewTokens = try fields.int("min_tokens") ?? 0
-        choice.ignoresEnd = try fields.bool("ignore_eos") ?? false
-        generation.sampling = choice
+        return count
     }
 
     private mutating func readLogprobs(_ fields: JSONFields) throws(ServingError) {
@@ -105,21 +91,14 @@ struct ChatRequest: Sendable {
     }
 
     private static func refuseUnsupported(_ fields: JSONFields) throws(ServingError) {
-        try fields.requireOneAnswer(["n", "best_of"])
-        try fields.requireNoPenalties()
-        if let format = try fields.fields("response_format"), try format.string("type") != "text" {
-            throw fields.error("response_format", "other than text is not supported yet")
-        }
+        try fields.refuseUnsupportedOfOpenAI()
         switch fields["function_call"] {
         case nil, .string("none"), .string("auto"): break
         default: throw fields.unsupported("function_call")
         }
         try fields.refuse([
-            "logit_bias", "stop_token_ids", "functions", "audio", "chat_template", "continue_final_message",
-            "echo",
-            "guided_json", "guided_regex", "guided_choice", "guided_grammar", "structured_outputs",
-            "prompt_logprobs",
-            "role_settings", "character_settings",
+            "functions", "audio", "chat_template", "continue_final_message", "echo", "role_settings",
+            "character_settings",
         ])
     }
 }

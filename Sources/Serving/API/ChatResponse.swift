@@ -22,50 +22,54 @@ struct ChatResponseHead: Sendable {
 
 /// The body of a chat completion that is not streamed.
 struct ChatResponse {
-    let head: ChatResponseHead
-    let generation: Generation
-    private var text: [UInt8] = []
-    private var tokens: [GeneratedToken] = []
-    private var finish = FinishReason.stop
+    private let head: ChatResponseHead
+    private let generations: [Generation]
+    private let choices: [Choice]
 
-    init(_ head: ChatResponseHead, _ generation: Generation) {
+    private struct Choice {
+        var text: [UInt8] = []
+        var tokens: [GeneratedToken] = []
+        var finish = FinishReason.stop
+    }
+
+    /// The choices of `pieces`, as many as `generations`, at least one.
+    init(_ head: ChatResponseHead, _ generations: [Generation], _ pieces: [[GenerationPiece]]) {
         self.head = head
-        self.generation = generation
+        self.generations = generations
+        choices = pieces.map { pieces in
+            pieces.reduce(into: Choice()) { choice, piece in
+                choice.text += piece.text
+                if let token = piece.token { choice.tokens.append(token) }
+                if let reason = piece.finish { choice.finish = reason }
+            }
+        }
     }
-
-    /// Adds the next piece of the answer.
-    mutating func append(_ piece: GenerationPiece) {
-        text += piece.text
-        if let token = piece.token { tokens.append(token) }
-        if let reason = piece.finish { finish = reason }
-    }
-
-    /// How many tokens the answer has.
-    var tokenCount: Int { tokens.count }
 
     /// The body.
     func json() -> [UInt8] {
         JSONWriter.bytes { json in
             json.object { json in
                 head.write(object: "chat.completion", to: &json)
-                json.array("choices", writeChoice)
-                json.writeUsage(generation, tokenCount: tokenCount)
+                json.array("choices") { json in
+                    for (index, choice) in choices.enumerated() { write(choice, index, to: &json) }
+                }
+                json.writeUsage(generations[0], tokenCount: choices.reduce(0) { $0 + $1.tokens.count })
             }
         }
     }
 
-    private func writeChoice(_ json: inout JSONWriter) {
+    private func write(_ choice: Choice, _ index: Int, to json: inout JSONWriter) {
         json.object { json in
-            json.member("index", 0)
+            json.member("index", index)
             json.object("message") { json in
                 json.member("role", "assistant")
-                json.member("content", utf8: text)
+                json.member("content", utf8: choice.text)
                 json.member("reasoning_content", nil)
                 json.member("tool_calls", nil)
             }
             json.key("logprobs")
-            json.writeLogprobs(tokens, generation, topCount: head.topLogprobCount)
-            json.member("finish_reason", finish.rawValue)
+            json.writeLogprobs(choice.tokens, generations[index], topCount: head.topLogprobCount)
+            json.member("finish_reason", choice.finish.rawValue)
         }
     }
 }
@@ -75,9 +79,9 @@ struct ChatChunks {
     let head: ChatResponseHead
     let generation: Generation
 
-    /// The first event: who speaks.
-    func opening() -> [UInt8] {
-        chunk { json in
+    /// The first event of choice `index`: who speaks.
+    func opening(_ index: Int) -> [UInt8] {
+        chunk(index) { json in
             json.object("delta") { json in
                 json.member("role", "assistant")
                 json.member("content", "")
@@ -87,13 +91,13 @@ struct ChatChunks {
         }
     }
 
-    /// The events of a piece: its text and log-probabilities, if there are any, and the end, if it is.
-    func events(_ piece: GenerationPiece) -> [[UInt8]] {
+    /// The events of a piece of choice `index`: its text and log-probabilities, if there are any, and the end, if it is.
+    func events(_ piece: GenerationPiece, of index: Int) -> [[UInt8]] {
         var events: [[UInt8]] = []
         let tokens = head.topLogprobCount == nil ? [] : [piece.token].compactMap(\.self)
         if !piece.text.isEmpty || !tokens.isEmpty {
             events.append(
-                chunk { json in
+                chunk(index) { json in
                     json.object("delta") { json in
                         json.member("content", utf8: piece.text)
                     }
@@ -105,7 +109,7 @@ struct ChatChunks {
         }
         if let finish = piece.finish {
             events.append(
-                chunk { json in
+                chunk(index) { json in
                     json.object("delta") { _ in }
                     json.member("logprobs", nil)
                     json.member("finish_reason", finish.rawValue)
@@ -125,7 +129,7 @@ struct ChatChunks {
         }
     }
 
-    private func chunk(_ choice: (inout JSONWriter) -> Void) -> [UInt8] {
+    private func chunk(_ index: Int, _ choice: (inout JSONWriter) -> Void) -> [UInt8] {
         JSONWriter.bytes { json in
             json.object { json in
                 head.write(object: "chat.completion.chunk", to: &json)
@@ -133,7 +137,7 @@ struct ChatChunks {
                     "choices",
                     { json in
                         json.object { json in
-                            json.member("index", 0)
+                            json.member("index", index)
                             choice(&json)
                         }
                     })
@@ -143,20 +147,6 @@ struct ChatChunks {
 }
 
 extension JSONWriter {
-    /// `"usage":{…}`; tokens of pictures are among those of the prompt.
-    fileprivate mutating func writeUsage(_ generation: Generation, tokenCount: Int) {
-        object("usage") { json in
-            json.member("prompt_tokens", generation.promptTokenCount)
-            json.member("completion_tokens", tokenCount)
-            json.member("total_tokens", generation.promptTokenCount + tokenCount)
-            json.object("prompt_tokens_details") { json in
-                json.member("cached_tokens", generation.cachedTokenCount)
-                json.member("audio_tokens", 0)
-                json.member("image_tokens", generation.imageTokenCount)
-            }
-        }
-    }
-
     /// `{"content":[…]}`, or `null` when nothing is asked for.
     fileprivate mutating func writeLogprobs(
         _ tokens: [GeneratedToken], _ generation: Generation, topCount: Int?

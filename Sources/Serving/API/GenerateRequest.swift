@@ -1,4 +1,5 @@
 import JSON
+import Scheduling
 
 /// The body of `/generate` and `/generate_stream`: `inputs`, `parameters`, `multimodal_params`.
 struct GenerateRequest: Sendable {
@@ -14,9 +15,12 @@ struct GenerateRequest: Sendable {
     private static let params = ParameterNames(
         prompt: "inputs", images: "multimodal_params.images",
         sampling: Dictionary(
-            uniqueKeysWithValues: ["temperature", "top_k", "top_p", "max_new_tokens", "min_new_tokens"].map {
-                ($0, "parameters.\($0)")
-            }))
+            uniqueKeysWithValues: [
+                "temperature", "top_k", "top_p", "min_p", "max_new_tokens", "min_new_tokens", "n",
+                "repetition_penalty", "presence_penalty", "frequency_penalty",
+                "exponential_decay_length_penalty", "allowed_token_ids", "logit_bias", "stop_token_ids",
+                "stop_sequences", "prompt_logprobs",
+            ].map { ($0, "parameters.\($0)") }))
 
     /// Reads and checks a body.
     init(_ body: JSONValue, defaults: SamplingDefaults) throws(ServingError) {
@@ -34,10 +38,14 @@ struct GenerateRequest: Sendable {
         generation.stopTreatment = .keep
         generation.images = try Self.images(fields)
         try readSampling(parameters, defaults: defaults)
+        let stops = try parameters.stopSequences("stop_sequences")
+        generation.stops = stops.texts
+        try parameters.readRules(
+            into: &generation.sampling, defaults: defaults, stopSequences: stops.sequences)
+        generation.answerCount = try Self.answerCount(parameters)
         try Self.refuseUnsupported(parameters)
-        generation.stops = try parameters.stops("stop_sequences")
         generation.skipsSpecialTokens = try parameters.bool("skip_special_tokens") ?? true
-        if let cap = try parameters.int("image_max_patch_num"), cap > 0 { generation.maxTiles = cap }
+        generation.maxTiles = try parameters.maxTiles()
         returnsDetails = try parameters.bool("return_details") ?? false
     }
 
@@ -64,7 +72,10 @@ struct GenerateRequest: Sendable {
         }
     }
 
-    private static func images(_ fields: JSONFields) throws(ServingError) -> [ImageReference] {
+    /// The pictures of `multimodal_params`; with `takesSizes` a size may stand for one.
+    static func images(
+        _ fields: JSONFields, takesSizes: Bool = false,
+    ) throws(ServingError) -> [ImageReference] {
         guard let media = try fields.fields("multimodal_params") else { return [] }
         for (key, value) in media.object.members where key != "images" {
             switch value {
@@ -80,6 +91,15 @@ struct GenerateRequest: Sendable {
             let name = "multimodal_params.images[\(index)]"
             let item = try JSONFields(value, name: name)
             guard let type = try item.string("type") else { throw item.error("type", "is required") }
+            if takesSizes, type == "image_size" {
+                let sides = (try item.array("data") ?? []).compactMap(\.int)
+                guard sides.count == 2, sides.allSatisfy({ $0 > 0 }) else {
+                    throw item.error("data", "must be [width, height], both above 0")
+                }
+                images.append(
+                    ImageReference(source: .size(width: sides[0], height: sides[1]), param: name))
+                continue
+            }
             guard let data = try item.string("data") else { throw item.error("data", "is required") }
             switch type {
             case "url": images.append(ImageReference(source: .url(data), param: name))
@@ -114,29 +134,28 @@ struct GenerateRequest: Sendable {
         }
         choice.minNewTokens = try fields.int("min_new_tokens") ?? 0
         choice.ignoresEnd = try fields.bool("ignore_eos") ?? false
+        if let count = try fields.int("prompt_logprobs"), count != -1 {
+            guard (0...SamplingParameters.maxTopLogprobCount).contains(count) else {
+                throw fields.error("prompt_logprobs", "must be -1 (none) or from 0 to 20")
+            }
+            choice.promptLogprobCount = count
+        }
         generation.usesPrefixCache = !(try fields.bool("disable_prompt_cache") ?? false)
         generation.sampling = choice
     }
 
+    /// `best_of`, which `n` must repeat; a stream takes one alone.
+    private static func answerCount(_ fields: JSONFields) throws(ServingError) -> Int {
+        let count = try fields.answerCount("best_of") ?? 1
+        guard try fields.answerCount("n") ?? count == count else {
+            throw fields.error("n", "must be equal to best_of")
+        }
+        return count
+    }
+
     private static func refuseUnsupported(_ fields: JSONFields) throws(ServingError) {
-        try fields.requireOneAnswer(["best_of", "n"])
-        try fields.requireNoPenalties()
         try fields.refuse([
-            "input_penalty", "regular_constraint", "guided_grammar", "guided_json", "allowed_token_ids",
-            "logit_bias",
-            "print_eos_token", "return_routed_experts",
+            "regular_constraint", "guided_grammar", "guided_json", "print_eos_token", "return_routed_experts",
         ])
-        if let count = try fields.int("prompt_logprobs"), count != -1 {
-            throw fields.unsupported("prompt_logprobs")
-        }
-        if let penalty = try fields.array("exponential_decay_length_penalty") {
-            guard penalty.count == 2, let start = penalty[0].int, let factor = penalty[1].double,
-                start >= 0,
-                factor >= 1
-            else {
-                throw fields.error("exponential_decay_length_penalty", "must be [integer ≥ 0, number ≥ 1]")
-            }
-            guard factor == 1 else { throw fields.unsupported("exponential_decay_length_penalty") }
-        }
     }
 }

@@ -1,5 +1,10 @@
-import NIOCore
-package import NIOSSL
+import NIOSSL
+
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Musl
+#endif
 
 /// A server's certificates and private key, which belong together.
 package struct TLSIdentity: Sendable {
@@ -23,30 +28,33 @@ package struct TLSIdentity: Sendable {
     }
 }
 
+/// Certificates that those of other servers may be signed with.
+package struct TrustedCertificates: Sendable {
+    let certificates: [NIOSSLCertificate]
+
+    /// Reads a PEM file of at least one certificate.
+    package init(file: String) throws(TLSFileError) { certificates = try PEMFile.certificates(file) }
+}
+
 /// Reads PEM.
-package enum PEMFile {
+private enum PEMFile {
     /// The certificates of a file, at least one.
-    package static func certificates(_ path: String) throws(TLSFileError) -> [NIOSSLCertificate] {
-        do {
-            let found = try NIOSSLCertificate.fromPEMFile(path)
-            if !found.isEmpty { return found }
-        } catch is IOError {
-            throw .unreadable(path)
-        } catch {
-            throw .noCertificate(path)
-        }
-        throw .noCertificate(path)
+    static func certificates(_ path: String) throws(TLSFileError) -> [NIOSSLCertificate] {
+        try check(path)
+        let found = try? NIOSSLCertificate.fromPEMFile(path)
+        guard let found, !found.isEmpty else { throw .noCertificate(path) }
+        return found
     }
 
     /// The private key of a file.
-    fileprivate static func key(_ path: String) throws(TLSFileError) -> NIOSSLPrivateKey {
-        do {
-            return try NIOSSLPrivateKey(file: path, format: .pem)
-        } catch is IOError {
-            throw .unreadable(path)
-        } catch {
-            throw .noKey(path)
-        }
+    static func key(_ path: String) throws(TLSFileError) -> NIOSSLPrivateKey {
+        try check(path)
+        guard let key = try? NIOSSLPrivateKey(file: path, format: .pem) else { throw .noKey(path) }
+        return key
+    }
+
+    private static func check(_ path: String) throws(TLSFileError) {
+        guard unsafe access(path, R_OK) == 0 else { throw .unreadable(path) }
     }
 }
 

@@ -40,14 +40,15 @@ enum FetchError: Error, Hashable, Sendable {
 ///
 /// The host is looked up once, every address it has must be allowed, and the first of those is dialled: there
 /// is no second look-up that could give another one. Redirects are refused, the time is bounded as a whole,
-/// the bytes too.
+/// the bytes too. A URL that is being fetched is not fetched a second time meanwhile.
 struct ImageFetcher: Sendable {
     private let resolver: any HostResolver
     private let policy: AddressPolicy
     private let slots: Limiter
+    private let shared = SharedFetches()
     private let seconds: Double
     private let maxBytes: Int
-    private let authorities: [NIOSSLCertificate]
+    private let authorities: TrustedCertificates?
     private let group: any EventLoopGroup
 
     /// Fetches within the limits of `configuration`.
@@ -67,7 +68,9 @@ struct ImageFetcher: Sendable {
     func fetch(_ text: String) async throws -> [UInt8] {
         guard let url = ImageURL(text) else { throw FetchError.invalidURL }
         return try await withThrowingTaskGroup(of: [UInt8].self) { tasks in
-            tasks.addTask { try await slots.run { try await fetch(url) } }
+            tasks.addTask {
+                try await shared.bytes(of: url) { try await slots.run { try await fetch(url) } }
+            }
             tasks.addTask {
                 try await Task.sleep(for: .seconds(seconds))
                 throw FetchError.timeout
@@ -141,9 +144,9 @@ struct ImageFetcher: Sendable {
                 }
                 return channel.eventLoop.makeSucceededVoidFuture()
             })
-        if !authorities.isEmpty {
+        if let authorities {
             var tls = TLSConfiguration.makeClientConfiguration()
-            tls.additionalTrustRoots = [.certificates(authorities)]
+            tls.additionalTrustRoots = [.certificates(authorities.certificates)]
             configuration.tlsConfiguration = tls
         }
         configuration.httpVersion = .http1Only

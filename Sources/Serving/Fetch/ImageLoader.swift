@@ -11,6 +11,8 @@ struct ImageReference: Sendable, Hashable {
         case dataURL(String)
         /// Base64 alone.
         case base64(String)
+        /// Only the size in pixels, for counting.
+        case size(width: Int, height: Int)
     }
 
     let source: Source
@@ -47,6 +49,9 @@ struct ImageLoader: Sendable {
 
     private func load(_ reference: ImageReference, maxTiles: Int?) async throws -> PlannedImage {
         do {
+            if case .size(let width, let height) = reference.source {
+                return try prompts.plan(width: width, height: height, maxTiles: maxTiles, limits: limits)
+            }
             let fetched: [UInt8]? =
                 if case .url(let text) = reference.source { try await fetcher.fetch(text) } else { nil }
             return try await processors.run {
@@ -65,7 +70,7 @@ struct ImageLoader: Sendable {
 
     private func decode(_ source: ImageReference.Source) throws(ImageError) -> [UInt8] {
         switch source {
-        case .url: return []
+        case .url, .size: return []
         case .dataURL(let text): return try DataURL(parsing: Array(text.utf8), limits: limits).bytes
         case .base64(let text):
             let bytes = Array(text.utf8)

@@ -74,14 +74,6 @@ struct JSONFields {
         return try JSONFields(value, name: param(name))
     }
 
-    /// Throws unless a number is absent or has the one value that changes nothing.
-    func requireNeutral(_ name: String, _ neutral: Double) throws(ServingError) {
-        guard let value = try double(name) else { return }
-        guard value == neutral else {
-            throw error(name, "other than \(neutral) is not supported yet")
-        }
-    }
-
     /// Throws when any of these is present and not empty, zero or false.
     func refuse(_ names: [String]) throws(ServingError) {
         for name in names {

@@ -30,8 +30,8 @@ final class RequestRecord: Sendable {
     /// A request nobody finished is one whose client was gone before the answer could begin.
     deinit { finish(status: ServingError.clientClosed.status) }
 
-    /// The engine has begun to run it.
-    func begin(promptTokenCount: Int) { state.withLock { $0.promptTokenCount = promptTokenCount } }
+    /// The engine has begun to run it, or one more of its prompts.
+    func begin(promptTokenCount: Int) { state.withLock { $0.promptTokenCount += promptTokenCount } }
 
     /// A token of the answer has come.
     func countToken() {

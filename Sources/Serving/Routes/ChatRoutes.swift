@@ -14,25 +14,21 @@ struct ChatRoutes: Sendable {
     @Sendable private func answer(_ exchange: Exchange) async throws -> Reply {
         try await gate.admit(exchange, fields: ChatRequest.fields) { json, slot in
             let request = try ChatRequest(json, defaults: defaults)
-            // "default" is the name LightLLM gives to a model that has none.
-            if let model = request.model, model != modelName, model != "default" {
-                throw ServingError.unknownModel
-            }
-            let generation = try await service.begin(request.generation)
-            exchange.record.begin(promptTokenCount: generation.promptTokenCount)
+            try ModelRoutes.check(request.model, served: modelName)
+            let generations = try await service.beginAll(request.generation)
+            exchange.record.begin(promptTokenCount: generations[0].promptTokenCount)
             let head = ChatResponseHead(
                 id: "chatcmpl-\(RandomHex.word())\(RandomHex.word())", created: WallClock.seconds,
                 model: modelName,
                 topLogprobCount: request.topLogprobCount)
             if request.streams {
-                let chunks = ChatChunks(head: head, generation: generation)
-                return exchange.stream(
-                    generation, as: ChatEvents(chunks: chunks, includesUsage: request.includesUsage),
-                    holding: slot)
+                let events = ChatEvents(
+                    chunks: ChatChunks(head: head, generation: generations[0]), count: generations.count,
+                    includesUsage: request.includesUsage)
+                return exchange.stream(generations, as: events, holding: slot)
             }
-            var response = ChatResponse(head, generation)
-            try await exchange.collect(generation) { response.append($0) }
-            return Reply(response.json())
+            let pieces = try await exchange.collect(generations)
+            return Reply(ChatResponse(head, generations, pieces).json())
         }
     }
 }
@@ -42,18 +38,21 @@ private struct ChatEvents: AnswerEvents {
     static let dialect = Dialect.openAI
     let chunks: ChatChunks
     let includesUsage: Bool
+    private let count: Int
     private var tokenCount = 0
 
-    init(chunks: ChatChunks, includesUsage: Bool) {
+    /// The events of `count` choices.
+    init(chunks: ChatChunks, count: Int, includesUsage: Bool) {
         self.chunks = chunks
+        self.count = count
         self.includesUsage = includesUsage
     }
 
-    func opening() -> [[UInt8]] { [chunks.opening()] }
+    func opening() -> [[UInt8]] { (0..<count).map(chunks.opening) }
 
-    mutating func events(_ piece: GenerationPiece) -> [[UInt8]] {
-        if let token = piece.token { tokenCount = token.number }
-        return chunks.events(piece)
+    mutating func events(_ piece: GenerationPiece, of index: Int) -> [[UInt8]] {
+        if piece.token != nil { tokenCount += 1 }
+        return chunks.events(piece, of: index)
     }
 
     func closing() -> [[UInt8]] { includesUsage ? [chunks.usage(tokenCount: tokenCount)] : [] }

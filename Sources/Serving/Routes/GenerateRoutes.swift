@@ -20,14 +20,20 @@ struct GenerateRoutes: Sendable {
     private func answer(_ exchange: Exchange, streams: Bool?) async throws -> Reply {
         try await gate.admit(exchange, fields: GenerateRequest.fields) { json, slot in
             let request = try GenerateRequest(json, defaults: defaults)
-            let generation = try await service.begin(request.generation)
-            exchange.record.begin(promptTokenCount: generation.promptTokenCount)
-            if streams ?? request.streams {
-                return exchange.stream(generation, as: GenerateEvents(generation: generation), holding: slot)
+            let streams = streams ?? request.streams
+            if streams, request.generation.answerCount > 1 {
+                throw ServingError.badRequest(
+                    "parameters.best_of must be 1 for a stream", param: "parameters.best_of")
             }
-            var response = GenerateResponse(generation, returnsDetails: request.returnsDetails)
-            try await exchange.collect(generation) { response.append($0) }
-            return Reply(response.json())
+            let generations = try await service.beginAll(request.generation)
+            exchange.record.begin(promptTokenCount: generations[0].promptTokenCount)
+            if streams {
+                return exchange.stream(
+                    generations, as: GenerateEvents(generation: generations[0]), holding: slot)
+            }
+            let pieces = try await exchange.collect(generations)
+            return Reply(
+                GenerateResponse(generations, pieces, returnsDetails: request.returnsDetails).json())
         }
     }
 }
@@ -42,7 +48,7 @@ private struct GenerateEvents: AnswerEvents {
 
     func opening() -> [[UInt8]] { [] }
 
-    mutating func events(_ piece: GenerationPiece) -> [[UInt8]] {
+    mutating func events(_ piece: GenerationPiece, of index: Int) -> [[UInt8]] {
         if let token = piece.token { tokenCount = token.number }
         return [NativeJSON.event(piece, tokenCount: tokenCount, generation)]
     }

@@ -10,6 +10,13 @@ struct ModelRoutes: Sendable {
     /// The routes.
     var routes: [Route] { [.get(.models, models)] }
 
+    /// Throws when a request asks for another model.
+    static func check(_ name: String?, served: String) throws(ServingError) {
+        // "default" is the name LightLLM gives to a model that has none.
+        guard let name, name != served, name != "default" else { return }
+        throw .unknownModel
+    }
+
     @Sendable private func models(_ exchange: Exchange) -> Reply {
         Reply(
             JSONWriter.bytes { json in

@@ -1,7 +1,9 @@
+import Foundation
 import Images
 import JSON
 import NIOCore
 import NIOPosix
+import NIOSSL
 import Synchronization
 import TestSupport
 import Testing
@@ -74,6 +76,60 @@ struct FetchTests {
         }
     }
 
+    @Test func `requests for one URL share a fetch`() async throws {
+        let picture = Fixtures.bytes("images/golden-one.png")
+        try await TestOrigin.run(.held("Content-Length: \(picture.count)", picture)) { origin in
+            try await TestServer.run(configure: { $0.allowPrivateURLs = true }) { server in
+                let text = body("http://127.0.0.1:\(origin.port)/x")
+                let leaving = try await TestConnection(port: server.port)
+                try await leaving.send(
+                    "POST /generate HTTP/1.1\r\nHost: t\r\nContent-Length: \(text.utf8.count)\r\n\r\n\(text)")
+                for _ in 0..<200 where origin.openCount == 0 { try await Task.sleep(for: .milliseconds(5)) }
+                try await withThrowingTaskGroup(of: Int.self) { group in
+                    for _ in 0..<20 { group.addTask { try await server.post("/generate", text).status } }
+                    // They, the first and the one that asks.
+                    while try await !server.send("GET", "/metrics").body.contains("requests_in_flight 22\n") {
+                        try await Task.sleep(for: .milliseconds(10))
+                    }
+                    try await Task.sleep(for: .milliseconds(300))
+                    // Who came first may leave first.
+                    try await leaving.close()
+                    origin.release()
+                    for try await status in group { #expect(status == 200) }
+                }
+                #expect(origin.requests.count == 1)
+                #expect(try await server.post("/generate", text).status == 200)
+                #expect(origin.requests.count == 2)
+                try await server.settle()
+            }
+        }
+    }
+
+    @Test func `an authority must be known for HTTPS`() async throws {
+        let picture = Fixtures.bytes("images/golden-one.png")
+        let reply = TestOrigin.Behaviour.reply("200 OK", "Content-Length: \(picture.count)", picture)
+        let authority = try TrustedCertificates(file: Fixtures.url("tls/ca.pem").path)
+        try await TestOrigin.run(reply, secure: true) { origin in
+            let text = body("https://localhost:\(origin.port)/x")
+            try await TestServer.run(configure: { $0.allowPrivateURLs = true }) { server in
+                let refused = try await server.post("/generate", text)
+                #expect(refused.status == 400 && refused["error", "message"] == .string(FetchError.unreachable.message))
+                #expect(origin.requests.isEmpty)
+            }
+            try await TestServer.run(configure: {
+                $0.allowPrivateURLs = true
+                $0.imageAuthorities = authority
+            }) { server in
+                let taken = try await server.post("/generate", text)
+                #expect(taken.status == 200, "\(taken.body)")
+                #expect(origin.requests.count == 1)
+                // The certificate is for another name.
+                let other = try await server.post("/generate", body("https://127.0.0.2:\(origin.port)/x"))
+                #expect(other.status == 400 && origin.requests.count == 1)
+            }
+        }
+    }
+
     @Test func `a link in the text is only text`() async throws {
         try await TestOrigin.run(.silent) { origin in
             try await TestServer.run(configure: { $0.allowPrivateURLs = true }) { server in
@@ -109,6 +165,8 @@ final class TestOrigin: Sendable {
     enum Behaviour: Sendable {
         /// Status, header fields, body.
         case reply(String, String, [UInt8])
+        /// Header fields and body of a good reply, once they are released.
+        case held(String, [UInt8])
         /// A body without length that does not end.
         case endless
         /// Nothing.
@@ -123,6 +181,7 @@ final class TestOrigin: Sendable {
         var requests: [String] = []
         var connectionCount = 0
         var openCount = 0
+        var isReleased = false
     }
 
     let port: Int
@@ -139,18 +198,36 @@ final class TestOrigin: Sendable {
         self.log = log
     }
 
+    /// Lets go of replies that are held.
+    func release() { log.state.withLock { $0.isReleased = true } }
+
     /// Runs `body` beside an origin.
-    static func run(_ behaviour: Behaviour, _ body: (TestOrigin) async throws -> Void) async throws {
+    static func run(
+        _ behaviour: Behaviour, secure: Bool = false, _ body: (TestOrigin) async throws -> Void,
+    ) async throws {
         let log = Log()
+        let context = secure ? try Self.tls() : nil
         let channel = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
+                    if let context {
+                        try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: context))
+                    }
                     try channel.pipeline.syncOperations.addHandler(Handler(behaviour: behaviour, log: log))
                 }
             }
-            .bind(host: "127.0.0.1", port: 0).get()
+            .bind(host: secure ? "0.0.0.0" : "127.0.0.1", port: 0).get()
         try await body(TestOrigin(port: channel.localAddress?.port ?? 0, log: log))
         try await channel.close()
+    }
+
+    /// With a certificate for `localhost` and 127.0.0.1.
+    private static func tls() throws -> NIOSSLContext {
+        let chain = try NIOSSLCertificate.fromPEMFile(Fixtures.url("tls/server.pem").path)
+        let key = try NIOSSLPrivateKey(file: Fixtures.url("tls/server.key").path, format: .pem)
+        return try NIOSSLContext(
+            configuration: .makeServerConfiguration(
+                certificateChain: chain.map { .certificate($0) }, privateKey: .privateKey(key)))
     }
 
     private final class Handler: ChannelInboundHandler {
@@ -180,6 +257,7 @@ final class TestOrigin: Sendable {
             case .reply(let status, let fields, let body):
                 write("HTTP/1.1 \(status)\r\n\(fields)\r\n\r\n", context)
                 context.writeAndFlush(wrapOutboundOut(ByteBuffer(bytes: body)), promise: nil)
+            case .held(let fields, let body): wait(fields, body, context)
             case .endless:
                 write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", context)
                 flood(context)
@@ -193,6 +271,17 @@ final class TestOrigin: Sendable {
 
         private func write(_ text: String, _ context: ChannelHandlerContext) {
             context.writeAndFlush(wrapOutboundOut(ByteBuffer(string: text)), promise: nil)
+        }
+
+        private func wait(_ fields: String, _ body: [UInt8], _ context: ChannelHandlerContext) {
+            guard log.state.withLock({ $0.isReleased }) else {
+                context.eventLoop.assumeIsolated().scheduleTask(in: .milliseconds(5)) {
+                    self.wait(fields, body, context)
+                }
+                return
+            }
+            write("HTTP/1.1 200 OK\r\n\(fields)\r\n\r\n", context)
+            context.writeAndFlush(wrapOutboundOut(ByteBuffer(bytes: body)), promise: nil)
         }
 
         private func flood(_ context: ChannelHandlerContext) {

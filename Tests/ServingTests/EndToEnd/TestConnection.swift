@@ -1,6 +1,7 @@
 import JSON
 import NIOCore
 import NIOPosix
+import NIOSSL
 
 @testable import Serving
 
@@ -9,13 +10,25 @@ struct TestConnection: Sendable {
     let channel: any Channel
     private let chunks: AsyncThrowingStream<[UInt8], any Error>
 
-    /// Connects to a port of loopback.
-    init(port: Int) async throws {
+    /// Connects to a port of loopback, with `tls` by TLS, with `receiveBytes` for a small socket buffer.
+    init(port: Int, tls: TLSConfiguration? = nil, receiveBytes: Int? = nil) async throws {
         let (chunks, sink) = AsyncThrowingStream.makeStream(of: [UInt8].self)
-        channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+        var bootstrap = ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .channelOption(.allowRemoteHalfClosure, value: false)
+        if let receiveBytes {
+            bootstrap =
+                bootstrap
+                .channelOption(.socketOption(.so_rcvbuf), value: .init(receiveBytes))
+                .channelOption(.autoRead, value: false)
+        }
+        channel = try await bootstrap
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
+                    if let tls {
+                        let handler = try NIOSSLClientHandler(
+                            context: try NIOSSLContext(configuration: tls), serverHostname: "localhost")
+                        try channel.pipeline.syncOperations.addHandler(handler)
+                    }
                     try channel.pipeline.syncOperations.addHandler(Listener(sink: sink))
                 }
             }

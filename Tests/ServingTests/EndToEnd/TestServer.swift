@@ -21,9 +21,11 @@ struct TestServer: Sendable {
     static func run(
         configure: (inout ServerConfiguration) -> Void = { _ in },
         engine change: (inout EngineConfiguration) -> Void = { _ in },
+        altered alteration: (@Sendable (Int) -> AlteredModel.Alteration)? = nil,
         _ body: @Sendable @escaping (TestServer) async throws -> Void,
     ) async throws {
-        let model = try model.get()
+        var model = try model.get()
+        if let alteration { model.model = AlteredModel(model.model, on: model.device, alteration) }
         let engine = try model.makeEngine(change)
         var configuration = ServerConfiguration(port: 0, modelName: "fixture")
         configuration.drainSeconds = 10
@@ -76,10 +78,11 @@ struct TestServer: Sendable {
     /// The reply to a request; `head` may add fields.
     func send(
         _ method: String, _ path: String, _ body: String? = nil,
-        fields: [String] = ["Content-Type: application/json"],
+        fields: [String] = ["Content-Type: application/json"], headers: [String] = [],
     ) async throws -> TestReply {
         let connection = try await TestConnection(port: port)
         var text = "\(method) \(path) HTTP/1.1\r\nHost: test\r\nConnection: close\r\n"
+        text += headers.map { "\($0)\r\n" }.joined()
         if let body { text += (fields + ["Content-Length: \(body.utf8.count)"]).map { "\($0)\r\n" }.joined() }
         try await connection.send(text + "\r\n" + (body ?? ""))
         return try await connection.reply()

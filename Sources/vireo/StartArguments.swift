@@ -1,0 +1,63 @@
+import JSON
+
+extension Serve {
+    /// All flags with their values, for `/get_server_info`: no key, and no file of one.
+    var startArguments: JSONObject {
+        var all = JSONObject()
+        for (name, value) in model.startArguments + engine.startArguments + http.startArguments {
+            all.set(name, value)
+        }
+        for (name, value) in access.startArguments { all.set(name, value) }
+        return all
+    }
+}
+
+extension ModelOptions {
+    fileprivate var startArguments: [(String, JSONValue)] {
+        [
+            ("model_dir", .string(modelFolder)), ("data_type", .string(dataType)),
+            ("load_format", .string(loadFormat)), ("chat_template", text(chatTemplate)),
+            ("tokenizer_mode", .string(tokenizerMode)), ("eos_id", .array(endIDs.map(JSONValue.int))),
+            ("max_tiles", number(maxTiles)), ("threads", number(threads)),
+            ("trust_remote_code", .bool(trustsRemoteCode)),
+        ]
+    }
+}
+
+extension EngineOptions {
+    fileprivate var startArguments: [(String, JSONValue)] {
+        [
+            ("mem_fraction", .double(memoryFraction)), ("max_total_token_num", number(totalTokens)),
+            ("max_req_total_len", number(sequenceLength)), ("running_max_req_size", .int(runningRequests)),
+            ("max_queue_size", .int(queuedRequests)), ("batch_max_tokens", .int(tokensPerStep)),
+            ("chunked_prefill_size", number(chunkSize)),
+            ("disable_dynamic_prompt_cache", .bool(disablesPrefixCache)),
+            ("cache_capacity", .int(imageCapacity)), ("embed_cache_storage_size", .double(imageCacheGigabytes)),
+            ("visual_infer_batch_size", .int(tilesPerStep)), ("tp", .int(tensorParallel)),
+            ("visual_dp", .int(visualDataParallel)), ("visual_tp", .int(visualTensorParallel)),
+            ("nnodes", .int(nodes)), ("node_rank", .int(nodeRank)),
+        ]
+    }
+}
+
+extension HTTPOptions {
+    fileprivate var startArguments: [(String, JSONValue)] {
+        [
+            ("host", .string(host)), ("port", .int(port)), ("model_name", text(modelName)),
+            ("max_images", .int(maxImages)), ("max_image_pixels", .int(maxImagePixels)),
+            ("max_body_bytes", .int(maxBodyBytes)), ("image_url_timeout", .double(fetchSeconds)),
+            ("image_url_ca", text(authoritiesFile)), ("allow_private_urls", .bool(allowsPrivateURLs)),
+            ("shutdown_timeout", .double(drainSeconds)), ("health_timeout", .double(stallSeconds)),
+        ]
+    }
+}
+
+extension AccessOptions {
+    fileprivate var startArguments: [(String, JSONValue)] {
+        [("cors_origins", .array(origins.map(JSONValue.string))), ("tls_cert", text(certificateFile))]
+    }
+}
+
+private func text(_ value: String?) -> JSONValue { value.map(JSONValue.string) ?? .null }
+
+private func number(_ value: Int?) -> JSONValue { value.map(JSONValue.int) ?? .null }
