@@ -1,14 +1,17 @@
 #!/usr/bin/env bash
-# Builds the server, starts it on a checkpoint of random weights, asks it about a picture, and keeps serving.
+# Builds the server, puts the demo model together, starts the server on it, asks it about a picture, and keeps serving.
 #
-# PORT is the port to serve on (8080). ONCE=1 stops the server after the answer.
+# PORT is the port to serve on (8080). ONCE=1 stops the server after the answer. RANDOM_WEIGHTS=1 takes a checkpoint of
+# random weights, for which nothing is downloaded.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source Scripts/common.sh
 
 port=${PORT:-8080}
 once=${ONCE:-}
-checkpoint=models/demo-random
+random=${RANDOM_WEIGHTS:-}
+checkpoint=models/demo
+[[ $random != 1 ]] || checkpoint=models/demo-random
 log=models/demo-server.log
 server=
 
@@ -70,12 +73,31 @@ step "Building the release binary (minutes the first time)"
 Scripts/build-release.sh
 binary=$(swift build "${release_flags[@]}" --show-bin-path)/vireo
 
-if [[ ! -f $checkpoint/config.json ]]; then
-    step "Making the demo checkpoint in $checkpoint"
-    mkdir -p models
+make_random() {
     rm -rf "$checkpoint.part"
     "$binary" inspect --make-random DemoModel/random --output "$checkpoint.part"
     mv "$checkpoint.part" "$checkpoint"
+}
+
+# NumPy, in an environment of its own.
+assemble() {
+    local environment=.venv-demo
+    if [[ ! -x $environment/bin/python ]] || ! "$environment/bin/python" -c 'import numpy' 2>/dev/null; then
+        rm -rf "$environment"
+        python3 -m venv "$environment"
+        "$environment/bin/pip" install --quiet --disable-pip-version-check numpy
+    fi
+    "$environment/bin/python" Scripts/demo_model/assemble.py --output "$checkpoint"
+}
+
+if [[ ! -f $checkpoint/config.json ]]; then
+    step "Making the demo checkpoint in $checkpoint"
+    mkdir -p models
+    if [[ $random == 1 ]]; then
+        make_random
+    else
+        assemble || fail "the demo model could not be put together; without a network: make demo RANDOM_WEIGHTS=1"
+    fi
 fi
 
 step "Starting the server on port $port"
@@ -87,8 +109,10 @@ server=$!
 wait_until_ready
 
 step "Asking about DemoModel/sample.jpg"
-printf '%s\n' "This checkpoint has the shape of a small vision-language model, but its weights are random numbers:" \
-    "the answer is made the way a real one is, and its words mean nothing." ""
+if [[ $random == 1 ]]; then
+    printf '%s\n' "This checkpoint has the shape of a small vision-language model, but its weights are random numbers:" \
+        "the answer is made the way a real one is, and its words mean nothing." ""
+fi
 Scripts/ask.py --port "$port" --image DemoModel/sample.jpg || { show_log && fail "the server gave no answer"; }
 
 if [[ $once == 1 ]]; then

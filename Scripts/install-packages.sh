@@ -16,7 +16,7 @@ packages=()
 for group in "$@"; do
     case $group in
     build) packages+=("${build_packages[@]}") ;;
-    demo) packages+=(python3) ;;
+    demo) packages+=(python3 python3-venv) ;;
     test) packages+=(python3 python3-venv) ;;
     lint) packages+=(python3 shellcheck) ;;
     *) fail "no group of packages is called '$group'" ;;
