@@ -11,6 +11,6 @@ Scripts/install-packages.sh build test
 step "Building the tests"
 swift build --build-tests --explicit-target-dependency-import-check error
 step "Running the Swift tests"
-swift test --skip-build
+swift test --skip-build --no-parallel
 step "Running the client tests"
 Scripts/test-clients.sh

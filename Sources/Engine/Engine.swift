@@ -4,7 +4,9 @@ package import Scheduling
 import Synchronization
 package import Tensors
 
-/// Generates answers: takes prompts, gives streams of tokens. Thread-safe.
+/// Generates answers: takes prompts, gives streams of tokens.
+///
+/// Thread-safe.
 ///
 /// All decisions are `Scheduler`'s; one thread runs them against the model (`StepLoop`), a few others make tiles.
 package final class Engine: Sendable {
@@ -20,7 +22,9 @@ package final class Engine: Sendable {
         var isOpen = true
     }
 
-    /// Allocates the stores and starts the threads. `vocabularyCount` is the tokenizer's: ids beyond are never chosen.
+    /// Allocates the stores and starts the threads.
+    ///
+    /// `vocabularyCount` is the tokenizer's: ids beyond are never chosen.
     package init(
         model: any VisionLanguageModel, device: any Device, configuration: EngineConfiguration,
         vocabularyCount: Int,

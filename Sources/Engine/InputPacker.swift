@@ -9,7 +9,8 @@ struct InputPacker {
     let limits: SchedulerLimits
 
     /// The batch of `sequences`, none of them empty.
-    func pack(_ sequences: [SequenceStep], embeddings: Tensor, cache: [KVLayer]) throws(DeviceError) -> Batch {
+    func pack(_ sequences: [SequenceStep], embeddings: Tensor, cache: [KVLayer]) throws(DeviceError) -> Batch
+    {
         var ids: [Int32] = []
         var imageRows: [Int32] = []
         var positions: [Int32] = []
@@ -40,8 +41,10 @@ struct InputPacker {
         let attention = AttentionBatch(
             positions: try upload(positions), slots: try upload(slots), queryStarts: try upload(starts),
             contextLengths: try upload(lengths),
-            pageTable: try upload(pageTable).reshaped([sequences.count, mostPages]), sequenceCount: sequences.count,
-            maxQueryCount: sequences.map(\.tokens.count).max() ?? 0, maxContextLength: Int(lengths.max() ?? 0))
+            pageTable: try upload(pageTable).reshaped([sequences.count, mostPages]),
+            sequenceCount: sequences.count,
+            maxQueryCount: sequences.map(\.tokens.count).max() ?? 0, maxContextLength: Int(lengths.max() ?? 0)
+        )
         return Batch(
             ids: try upload(ids), imageRows: try upload(imageRows), images: embeddings, attention: attention,
             logitRows: try upload(logitRows), cache: cache)

@@ -37,7 +37,9 @@ import Glibc
         return taken
     }
 
-    /// The oldest element; sleeps until there is one. Several threads may take so.
+    /// The oldest element; sleeps until there is one.
+    ///
+    /// Several threads may take so.
     func takeOne() -> Element {
         unsafe pthread_mutex_lock(mutex)
         while elements.isEmpty { unsafe pthread_cond_wait(condition, mutex) }

@@ -7,9 +7,13 @@ package import Tensors
 struct MemoryPlan {
     private(set) var limits: SchedulerLimits
 
-    /// Divides the free memory: embeddings first, up to their own bound, then keys and values, up to what all running
-    /// requests could use. Throws when not even one token page fits.
-    init(_ model: ModelDescription, device: any Device, configuration: EngineConfiguration) throws(EngineError) {
+    /// Divides the free memory: embeddings first, up to their own bound, then keys and values, up to what all
+    /// running requests could use.
+    ///
+    /// Throws when not even one token page fits.
+    init(_ model: ModelDescription, device: any Device, configuration: EngineConfiguration)
+        throws(EngineError)
+    {
         let text = model.text
         let length = min(text.maxPositions, configuration.maxSequenceLength ?? text.maxPositions)
         // Safe: sizes were checked when the configuration was read; a byte count of a page is far below overflow.
@@ -34,15 +38,18 @@ struct MemoryPlan {
         let available = (budget - imagePages * imagePageBytes) / pageBytes
         let pages = configuration.cachedTokens == nil ? min(wanted, available) : wanted
         guard pages > 0, pages <= available else {
-            throw .notEnoughMemory(wanted: max(1, wanted) * pageBytes, available: max(0, available) * pageBytes)
+            throw .notEnoughMemory(
+                wanted: max(1, wanted) * pageBytes, available: max(0, available) * pageBytes)
         }
         let running = min(configuration.runningRequests, configuration.tokensPerStep)
         limits = SchedulerLimits(
             pageCount: pages, pageSize: configuration.pageSize, modelLength: length, runningRequests: running,
             tokensPerStep: configuration.tokensPerStep,
             chunkSize: configuration.chunkSize ?? max(1, configuration.tokensPerStep / 2),
-            imageCapacity: model.vision == nil ? 0 : max(1, configuration.imageCapacity), imagePageCount: imagePages,
-            rowsPerImagePage: rows, tilesPerStep: configuration.tilesPerStep, preparations: configuration.decoders)
+            imageCapacity: model.vision == nil ? 0 : max(1, configuration.imageCapacity),
+            imagePageCount: imagePages,
+            rowsPerImagePage: rows, tilesPerStep: configuration.tilesPerStep,
+            preparations: configuration.decoders)
         limits.keepsPrefixes = configuration.keepsPrefixes
     }
 }

@@ -2,21 +2,25 @@ import Models
 import Scheduling
 import Tensors
 
-/// One device with the model on it: runs the tensors of a step. Belongs to the engine's thread.
+/// One device with the model on it: runs the tensors of a step.
+///
+/// Belongs to the engine's thread.
 final class Rank {
     private let device: any Device
     private let model: any VisionLanguageModel
     private let cache: [KVLayer]
     /// f32 [image pages · rows per page, hidden].
     private let embeddings: Tensor
-    /// i32 [rows per page · tiles per step]: 0, 1, 2, …
+    /// The numbers from zero, i32 [rows per page · tiles per step].
     private let ascending: Tensor
     private let limits: SchedulerLimits
     private let vocabularyCount: Int
     private let endIDs: [Int32]
     private let workspace: Workspace
 
-    /// Allocates the stores that `limits` asks for. `vocabularyCount` is the tokenizer's.
+    /// Allocates the stores that `limits` asks for.
+    ///
+    /// `vocabularyCount` is the tokenizer's.
     init(
         model: any VisionLanguageModel, device: any Device, limits: SchedulerLimits, elementType: ElementType,
         vocabularyCount: Int, endIDs: [Int32],
@@ -32,7 +36,8 @@ final class Rank {
         for _ in 0..<text.layerCount {
             cache.append(
                 KVLayer(
-                    keys: try device.makeTensor(shape, elementType), values: try device.makeTensor(shape, elementType)))
+                    keys: try device.makeTensor(shape, elementType),
+                    values: try device.makeTensor(shape, elementType)))
         }
         self.cache = cache
         let rows = max(1, limits.imagePageCount * limits.rowsPerImagePage)
@@ -43,7 +48,9 @@ final class Rank {
         workspace = try Workspace(device: device, byteCount: 0)
     }
 
-    /// Puts tiles, u8 [n, size, size, 3], through the tower and stores their embeddings in `pages`, one a tile.
+    /// Puts tiles, u8 [n, size, size, 3], through the tower and stores their embeddings in `pages`, one a
+    /// tile.
+    ///
     /// Answers false when an embedding is not finite.
     func encode(tiles: [UInt8], tileSize: Int, pages: [PageIndex]) throws(DeviceError) -> Bool {
         workspace.reset()
@@ -96,7 +103,8 @@ enum CounterRandom {
             return mixed ^ (mixed >> 31)
         }
         // Safe: arithmetic modulo 2⁶⁴ is what the generator asks for.
-        let bits = mix(mix(seed &+ 0x9e37_79b9_7f4a_7c15) &+ UInt64(truncatingIfNeeded: index) &* 0x9e37_79b9_7f4a_7c15)
+        let bits = mix(
+            mix(seed &+ 0x9e37_79b9_7f4a_7c15) &+ UInt64(truncatingIfNeeded: index) &* 0x9e37_79b9_7f4a_7c15)
         return Double(bits >> 11) * 0x1p-53
     }
 }

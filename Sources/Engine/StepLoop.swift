@@ -171,11 +171,10 @@ final class StepLoop: @unchecked Sendable {
         let results = run(plan.sequences)
         report(results, plan)
         let tokens = results.map(\.token)
-        for (delivery, token) in zip(
-            scheduler.commit(plan, chosen: tokens.map { $0?.id }), asked(tokens, plan))
-        {
-            deliver(delivery, token)
-        }
+        let deliveries = scheduler.commit(plan, chosen: tokens.map { $0?.id })
+        // Who hears that an answer is complete finds it counted.
+        publish()
+        for (delivery, token) in zip(deliveries, asked(tokens, plan)) { deliver(delivery, token) }
         if let vision = plan.vision { settle(vision, isEncoded) }
         return false
     }
@@ -232,8 +231,9 @@ final class StepLoop: @unchecked Sendable {
     /// Ends a request's stream and forgets the request.
     private func end(_ id: RequestID, throwing error: GenerationError?) {
         guard let request = requests.removeValue(forKey: id) else { return }
-        request.sink.finish(throwing: error)
+        if error != nil { publish() }
         openCount.subtract(1, ordering: .relaxed)
+        request.sink.finish(throwing: error)
     }
 
     private func endAll() {

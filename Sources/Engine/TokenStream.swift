@@ -53,7 +53,9 @@ package enum GenerationError: Error, Hashable, Sendable {
     case failed
 }
 
-/// The events of one request. Letting go of the iterator or cancelling its task cancels the request.
+/// The events of one request.
+///
+/// Letting go of the iterator or cancelling its task cancels the request.
 package struct TokenStream: AsyncSequence, Sendable {
     package typealias Element = TokenEvent
     package typealias AsyncIterator = AsyncThrowingStream<TokenEvent, any Error>.AsyncIterator

@@ -1,6 +1,8 @@
 /// Decodes base64 strictly (RFC 4648, section 4): the standard alphabet, padded to groups of four, nothing else.
 package enum Base64 {
-    /// The bytes of `text`; throws `invalidBase64`. Takes linear time, and no text decodes to the same bytes as another.
+    /// The bytes of `text`; throws `invalidBase64`.
+    ///
+    /// Takes linear time, and no text decodes to the same bytes as another.
     package static func decode(_ text: [UInt8]) throws(ImageError) -> [UInt8] {
         try decode(text[...])
     }

@@ -28,7 +28,9 @@ struct ByteReader {
 
     /// The range of `size` bytes at `offset`, when the file has them.
     func range(_ offset: Int, size: Int) throws(ImageError) -> Range<Int> {
-        guard offset >= 0, size >= 0, offset <= count, size <= count - offset else { throw .truncated(format) }
+        guard offset >= 0, size >= 0, offset <= count, size <= count - offset else {
+            throw .truncated(format)
+        }
         return offset..<(offset + size)
     }
 

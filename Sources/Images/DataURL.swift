@@ -19,7 +19,8 @@ package struct DataURL: Sendable, Hashable {
         let ending = Array(";base64".utf8)
         guard head.suffix(ending.count) == ending[...] else { throw .invalidDataURL }
         let type = head.dropLast(ending.count)
-        guard type.starts(with: "image/".utf8), type.count > 6, type.dropFirst(6).allSatisfy(Self.isTypeCharacter)
+        guard type.starts(with: "image/".utf8), type.count > 6,
+            type.dropFirst(6).allSatisfy(Self.isTypeCharacter)
         else { throw .invalidDataURL }
         let payload = text[(comma + 1)...]
         let byteCount = Base64.decodedByteCount(of: payload)

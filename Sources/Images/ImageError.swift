@@ -1,4 +1,6 @@
-/// Why a picture is refused. Messages are fixed: no path, name or byte of the picture appears in them.
+/// Why a picture is refused.
+///
+/// Messages are fixed: no path, name or byte of the picture appears in them.
 package enum ImageError: Error, Hashable, Sendable {
     /// There are no bytes.
     case empty

@@ -15,7 +15,8 @@ enum NativeImageCode {
             let code = unsafe bytes.withUnsafeBufferPointer { encoded -> Int32 in
                 // Safe: the out buffer has width × height × 3 bytes, and the decoders check the size they find.
                 switch layout.format {
-                case .jpeg: unsafe vireo_jpeg_decode(encoded.baseAddress, encoded.count, width, height, target)
+                case .jpeg:
+                    unsafe vireo_jpeg_decode(encoded.baseAddress, encoded.count, width, height, target)
                 case .png: unsafe vireo_png_decode(encoded.baseAddress, encoded.count, width, height, target)
                 case .gif: unsafe vireo_gif_decode(encoded.baseAddress, encoded.count, width, height, target)
                 case .webp: unsafe decodeWebP(encoded, layout: layout, target: out)

@@ -9,7 +9,8 @@ package struct Pixels: Sendable, Hashable {
 
     /// Takes bytes of the size that width and height ask for.
     package init(width: Int, height: Int, bytes: [UInt8]) {
-        precondition(width > 0 && height > 0 && bytes.count == width * height * 3, "bytes are [height, width, 3]")
+        precondition(
+            width > 0 && height > 0 && bytes.count == width * height * 3, "bytes are [height, width, 3]")
         self.width = width
         self.height = height
         self.bytes = bytes

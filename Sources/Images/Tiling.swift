@@ -18,7 +18,8 @@ package struct TilingOptions: Sendable, Hashable {
     }
 }
 
-/// The grid a picture of some size is cut into, by the rule of InternVL's `dynamic_preprocess`:
+/// The grid a picture of some size is cut into, by the rule of InternVL's `dynamic_preprocess`.
+///
 /// https://huggingface.co/OpenGVLab/InternVL2-8B#inference-with-transformers
 package struct TilingPlan: Sendable, Hashable {
     /// Tiles beside one another.

@@ -1,4 +1,5 @@
-/// The conversation formats that OpenGVLab's checkpoints name in `template` instead of bringing a chat template:
+/// The conversation formats that OpenGVLab's checkpoints name in `template` instead of bringing a chat template.
+///
 /// https://github.com/OpenGVLab/InternVL/blob/main/internvl_chat/internvl/conversation.py
 package enum BuiltInTemplates {
     /// A format: system text, then turns, each opened by its role and closed by a separator.
@@ -35,7 +36,8 @@ package enum BuiltInTemplates {
         let format: Format? =
             switch name {
             case "internvl2_5": Format(opening: chatML, separator: "<|im_end|>\\n", system: newSystem)
-            case "Hermes-2", "internlm2-chat": Format(opening: chatML, separator: "<|im_end|>", system: oldSystem)
+            case "Hermes-2", "internlm2-chat":
+                Format(opening: chatML, separator: "<|im_end|>", system: oldSystem)
             case "phi3-chat": Format(opening: ("<|", "|>"), separator: "<|end|>", system: oldSystem)
             default: nil
             }

@@ -43,14 +43,18 @@ package struct ChatTemplate: Sendable {
     }
 
     /// Whether the template writes a mark for a picture that comes as a part.
-    private static func takesParts(_ template: Template, _ specials: [(String, Value)], _ rules: ImageRules?) -> Bool {
+    private static func takesParts(_ template: Template, _ specials: [(String, Value)], _ rules: ImageRules?)
+        -> Bool
+    {
         guard let rules else { return false }
         let parts = Value.array([Value.members([("type", .string("image"))])])
         let message = Value.members([("role", .string("user")), ("content", parts)])
         let text = try? template.render(
             [("messages", .array([message])), ("add_generation_prompt", .bool(true))] + specials)
         guard let text else { return false }
-        return ([rules.context, rules.start] + ["<image>"]).contains { text.utf8.firstRange(of: $0.utf8) != nil }
+        return ([rules.context, rules.start] + ["<image>"]).contains {
+            text.utf8.firstRange(of: $0.utf8) != nil
+        }
     }
 }
 

@@ -16,7 +16,8 @@ package struct ImageRules: Sendable {
 
     /// Takes a model's rules.
     package init(
-        tiling: TilingOptions, tokensPerTile: Int, start: String, context: String, end: String, modelIdentity: String,
+        tiling: TilingOptions, tokensPerTile: Int, start: String, context: String, end: String,
+        modelIdentity: String,
     ) {
         self.tiling = tiling
         self.tokensPerTile = tokensPerTile
@@ -44,7 +45,8 @@ package struct ImageRules: Sendable {
     }
 
     /// Counts the tokens of a picture of which only the size is known; it cannot be decoded.
-    func plan(width: Int, height: Int, maxTiles: Int?, limits: ImageLimits) throws(ImageError) -> PlannedImage {
+    func plan(width: Int, height: Int, maxTiles: Int?, limits: ImageLimits) throws(ImageError) -> PlannedImage
+    {
         try limits.check(width: width, height: height)
         let plan = tiles(width: width, height: height, maxTiles: maxTiles)
         let key = ContentKey(encoded: [], preprocessing: "\(width)x\(height)", model: modelIdentity)

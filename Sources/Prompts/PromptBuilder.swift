@@ -44,14 +44,20 @@ package struct PromptBuilder: Sendable {
     /// Whether a chat can be rendered.
     package var hasChatTemplate: Bool { template != nil }
 
-    /// Reads a picture's header and plans its tiles: `maxTiles` overrides the model's cap. Nothing is decoded.
-    package func plan(_ encoded: [UInt8], maxTiles: Int?, limits: ImageLimits) throws(ImageError) -> PlannedImage {
+    /// Reads a picture's header and plans its tiles: `maxTiles` overrides the model's cap.
+    ///
+    /// Nothing is decoded.
+    package func plan(_ encoded: [UInt8], maxTiles: Int?, limits: ImageLimits) throws(ImageError)
+        -> PlannedImage
+    {
         guard let rules else { throw .unsupportedFormat }
         return try rules.plan(encoded, maxTiles: maxTiles, limits: limits, decoder: decoder)
     }
 
     /// Plans a picture of which only the size is known, to count its tokens.
-    package func plan(width: Int, height: Int, maxTiles: Int?, limits: ImageLimits) throws(ImageError) -> PlannedImage {
+    package func plan(width: Int, height: Int, maxTiles: Int?, limits: ImageLimits) throws(ImageError)
+        -> PlannedImage
+    {
         guard let rules else { throw .unsupportedFormat }
         return try rules.plan(width: width, height: height, maxTiles: maxTiles, limits: limits)
     }
@@ -102,7 +108,9 @@ package struct PromptBuilder: Sendable {
         return try expand(tokenizer.encode(text), images: images)
     }
 
-    /// Puts the image tokens of each picture between the ids that open and close one. Linear in the prompt's length.
+    /// Puts the image tokens of each picture between the ids that open and close one.
+    ///
+    /// Linear in the prompt's length.
     private func expand(_ ids: [Int32], images: [PlannedImage]) throws(PromptError) -> PreparedPrompt {
         guard !ids.isEmpty else { throw .empty }
         guard let markers, let rules else {

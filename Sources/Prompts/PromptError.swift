@@ -1,4 +1,6 @@
-/// Why a prompt cannot be built. Messages are fixed: nothing of the prompt appears in them.
+/// Why a prompt cannot be built.
+///
+/// Messages are fixed: nothing of the prompt appears in them.
 package enum PromptError: Error, Hashable, Sendable {
     /// The prompt has no token.
     case empty

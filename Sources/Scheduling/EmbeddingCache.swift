@@ -67,7 +67,9 @@ package struct EmbeddingCache: Sendable {
         let sizes = distinct(spans)
         let new = sizes.filter { entries[$0.key] == nil }
         let pagesNeeded = new.values.reduce(0, +)
-        let evictable = entries.filter { $0.value.references == 0 && $0.value.isSettled && sizes[$0.key] == nil }
+        let evictable = entries.filter {
+            $0.value.references == 0 && $0.value.isSettled && sizes[$0.key] == nil
+        }
         guard entries.count + new.count - evictable.count <= capacity,
             pagesNeeded <= pool.freeCount + evictable.values.reduce(0, { $0 + $1.pages.count })
         else { return false }
@@ -89,8 +91,10 @@ package struct EmbeddingCache: Sendable {
         return true
     }
 
-    /// Gives back one reference to `key`; a picture nobody needs any more stays if it is ready, and else goes as soon
-    /// as no work on it is under way. Answers whether tiles made for it are to be thrown away.
+    /// Gives back one reference to `key`; a picture nobody needs any more stays if it is ready, and else goes
+    /// as soon as no work on it is under way.
+    ///
+    /// Answers whether tiles made for it are to be thrown away.
     package mutating func release(_ key: ImageKey) -> Bool {
         guard var entry = entries[key] else { return false }
         precondition(entry.references > 0, "a reference is given back once")
@@ -151,11 +155,14 @@ package struct EmbeddingCache: Sendable {
     func violations(references: [ImageKey: Int]) -> [String] {
         var found: [String] = []
         for (key, entry) in entries where entry.references != references[key, default: 0] {
-            found.append("an entry has \(entry.references) references, its holders \(references[key, default: 0])")
+            found.append(
+                "an entry has \(entry.references) references, its holders \(references[key, default: 0])")
         }
         for key in references.keys where entries[key] == nil { found.append("a held picture is not stored") }
         let pages = entries.values.flatMap(\.pages) + pool.freePages
-        if Set(pages).count != pages.count || pages.count != pool.pageCount { found.append("embedding pages are lost") }
+        if Set(pages).count != pages.count || pages.count != pool.pageCount {
+            found.append("embedding pages are lost")
+        }
         if entries.count > capacity { found.append("more entries than the capacity") }
         return found
     }

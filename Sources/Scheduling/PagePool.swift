@@ -1,4 +1,6 @@
-/// The free pages of a store of equal pages. Who takes pages owns them until it gives them back.
+/// The free pages of a store of equal pages.
+///
+/// Who takes pages owns them until it gives them back.
 package struct PagePool: Sendable {
     /// How many pages there are, taken or free.
     package let pageCount: Int

@@ -70,7 +70,9 @@ package struct PrefixCache: Sendable {
         return path
     }
 
-    /// Lets go of a path. Its deepest node is queued first, so that children stay before their parents.
+    /// Lets go of a path.
+    ///
+    /// Its deepest node is queued first, so that children stay before their parents.
     mutating func letGo(_ path: [NodeIndex]) {
         for index in path.reversed() {
             guard let holders = nodes[index]?.holders else { continue }
@@ -87,7 +89,9 @@ package struct PrefixCache: Sendable {
     ///
     /// `pages` hold the tokens of `keys`, a page each. Where the tree has a page of the same tokens already, the
     /// request's own is freed. Answers the request's whole path.
-    mutating func insert(_ keys: ArraySlice<TokenKey>, pages: [PageIndex], below path: [NodeIndex]) -> [NodeIndex] {
+    mutating func insert(_ keys: ArraySlice<TokenKey>, pages: [PageIndex], below path: [NodeIndex])
+        -> [NodeIndex]
+    {
         var path = path
         for (number, page) in pages.enumerated() {
             let content = Array(keys.dropFirst(number * pageSize).prefix(pageSize))
@@ -174,12 +178,16 @@ package struct PrefixCache: Sendable {
         var queued: Set<NodeIndex> = []
         var place = first
         while let index = place, queued.count <= nodes.count {
-            if let parent = nodes[index]?.parent, queued.contains(parent) { found.append("a parent before its child") }
+            if let parent = nodes[index]?.parent, queued.contains(parent) {
+                found.append("a parent before its child")
+            }
             queued.insert(index)
             place = nodes[index]?.next
         }
         if queued.count != idleCount { found.append("the queue is broken") }
-        if idleCount != nodes.values.count(where: { $0.holders == 0 }) { found.append("idle pages are miscounted") }
+        if idleCount != nodes.values.count(where: { $0.holders == 0 }) {
+            found.append("idle pages are miscounted")
+        }
         return found
     }
 }

@@ -1,4 +1,6 @@
-/// Names the embeddings of a picture: equal keys mean equal embeddings. 256 bits of a SHA-256, never from a client.
+/// Names the embeddings of a picture: equal keys mean equal embeddings.
+///
+/// 256 bits of a SHA-256, never from a client.
 package struct ImageKey: Hashable, Sendable {
     let words: SIMD4<UInt64>
 
@@ -45,7 +47,8 @@ package struct PreparedPrompt: Hashable, Sendable {
     package init(tokenIDs: [Int32], images: [ImageSpan] = []) {
         var end = 0
         for span in images {
-            precondition(span.start >= end && span.range.upperBound <= tokenIDs.count, "spans are ordered and inside")
+            precondition(
+                span.start >= end && span.range.upperBound <= tokenIDs.count, "spans are ordered and inside")
             end = span.range.upperBound
         }
         self.tokenIDs = tokenIDs

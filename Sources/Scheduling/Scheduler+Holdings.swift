@@ -61,7 +61,8 @@ extension Scheduler {
     /// The keys of the tokens that a request may find stored: all but the last, whose logits it wants; none when it
     /// asked to be computed afresh, or for all logits of its prompt.
     private func sharedKeys(_ request: Request) -> ArraySlice<TokenKey> {
-        limits.keepsPrefixes && request.prompt.usesPrefixCache && !request.isUnscored ? request.keys.dropLast() : []
+        limits.keepsPrefixes && request.prompt.usesPrefixCache && !request.isUnscored
+            ? request.keys.dropLast() : []
     }
 
     /// Puts the full pages of a running request into the tree, so that others may begin with them.
@@ -73,7 +74,8 @@ extension Scheduler {
         guard fullCount > 0 else { return }
         mayAdmit = true
         running[index].sharedPath = pages.insert(
-            request.keys[start..<(start + fullCount * limits.pageSize)], pages: Array(request.ownPages.prefix(fullCount)), below: request.sharedPath)
+            request.keys[start..<(start + fullCount * limits.pageSize)],
+            pages: Array(request.ownPages.prefix(fullCount)), below: request.sharedPath)
         running[index].ownPages.removeFirst(fullCount)
     }
 
@@ -103,7 +105,8 @@ extension Scheduler {
         let request = running[index]
         guard !request.heldImages.isEmpty else { return }
         mayAdmit = true
-        let needed = Set(request.prompt.images.filter { $0.range.upperBound > request.storedCount }.map(\.key))
+        let needed = Set(
+            request.prompt.images.filter { $0.range.upperBound > request.storedCount }.map(\.key))
         for key in request.heldImages.subtracting(needed) where cache.release(key) { discarded.append(key) }
         running[index].heldImages.formIntersection(needed)
     }

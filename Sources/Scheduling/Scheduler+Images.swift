@@ -4,7 +4,9 @@ extension Scheduler {
     mutating func planImages(_ plan: inout StepPlan) {
         for index in running.indices {
             for (place, span) in running[index].prompt.images.enumerated() {
-                guard running[index].heldImages.contains(span.key), let entry = cache[span.key] else { continue }
+                guard running[index].heldImages.contains(span.key), let entry = cache[span.key] else {
+                    continue
+                }
                 switch entry.state {
                 case .missing where preparingCount < limits.preparations:
                     cache.beginPreparing(span.key)
@@ -62,6 +64,7 @@ extension Scheduler {
         running[index].isStarted = true
         plan.started.append(
             StartedRequest(
-                id: running[index].id, found: running[index].found ?? CacheFindings(tokenCount: 0, imageCount: 0)))
+                id: running[index].id,
+                found: running[index].found ?? CacheFindings(tokenCount: 0, imageCount: 0)))
     }
 }

@@ -26,7 +26,8 @@ package struct Scheduler: Sendable {
         self.endIDs = endIDs
         pages = PrefixCache(pageCount: limits.pageCount, pageSize: limits.pageSize)
         cache = EmbeddingCache(
-            capacity: limits.imageCapacity, pageCount: limits.imagePageCount, rowsPerPage: limits.rowsPerImagePage)
+            capacity: limits.imageCapacity, pageCount: limits.imagePageCount,
+            rowsPerPage: limits.rowsPerImagePage)
     }
 
     /// How many requests wait.
@@ -74,7 +75,9 @@ package struct Scheduler: Sendable {
         return true
     }
 
-    /// The next step. Everything in it must be done and committed before the next call.
+    /// The next step.
+    ///
+    /// Everything in it must be done and committed before the next call.
     package mutating func plan() -> StepPlan {
         admitWaiting()
         var plan = StepPlan()
@@ -139,7 +142,8 @@ package struct Scheduler: Sendable {
 
     /// Whether a token ends an answer and is no part of it.
     private func isEnd(_ token: Int32, of request: Request) -> Bool {
-        (!request.sampling.ignoresEnd && endIDs.contains(token)) || request.sampling.rules.stopIDs.contains(token)
+        (!request.sampling.ignoresEnd && endIDs.contains(token))
+            || request.sampling.rules.stopIDs.contains(token)
     }
 
     /// Ends a complete request; its keys and values stay for those that begin alike.
@@ -191,7 +195,8 @@ package struct Scheduler: Sendable {
         let isLast = range.upperBound == request.tokens.count
         return SequenceStep(
             id: request.id, tokens: Array(request.tokens[range]), start: range.lowerBound,
-            imageRows: imageRows(request, range), pages: pages.pages(of: request.sharedPath) + request.ownPages,
+            imageRows: imageRows(request, range),
+            pages: pages.pages(of: request.sharedPath) + request.ownPages,
             choice: isLast
                 ? TokenChoice(
                     sampling: request.sampling, seed: request.seed, index: request.generatedCount,
@@ -225,7 +230,9 @@ package struct Scheduler: Sendable {
                 running[index].ownPages += page
                 return true
             }
-            guard let youngest = running.indices.max(by: { running[$0].id < running[$1].id }) else { return false }
+            guard let youngest = running.indices.max(by: { running[$0].id < running[$1].id }) else {
+                return false
+            }
             preempt(at: youngest)
         }
     }

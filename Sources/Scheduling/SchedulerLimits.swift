@@ -31,7 +31,8 @@ package struct SchedulerLimits: Sendable, Hashable {
 
     /// Takes all bounds, each above zero (pictures may be zero for a model without a vision tower).
     package init(
-        pageCount: Int, pageSize: Int, modelLength: Int, runningRequests: Int, tokensPerStep: Int, chunkSize: Int,
+        pageCount: Int, pageSize: Int, modelLength: Int, runningRequests: Int, tokensPerStep: Int,
+        chunkSize: Int,
         imageCapacity: Int, imagePageCount: Int, rowsPerImagePage: Int, tilesPerStep: Int, preparations: Int,
     ) {
         precondition(

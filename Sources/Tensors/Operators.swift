@@ -1,4 +1,6 @@
-/// The operations a model may ask of a device. Activations are f32 unless a line says otherwise; T counts tokens.
+/// The operations a model may ask of a device.
+///
+/// Activations are f32 unless a line says otherwise; T counts tokens.
 ///
 /// Shapes are checked here by the caller's construction and by backends with preconditions: a wrong shape is a bug of
 /// ours, never of a request. Outputs never alias inputs unless a line says so.
@@ -227,8 +229,9 @@ package struct SamplingRow: Sendable {
     }
 }
 
-/// A chosen token. Log-probabilities are of the untouched softmax (no temperature, no changes, no bans), natural
-/// logarithm.
+/// A chosen token.
+///
+/// Log-probabilities are of the untouched softmax (no temperature, no changes, no bans), natural logarithm.
 package struct SampledToken: Sendable, Hashable {
     /// A token and its log-probability.
     package struct Candidate: Sendable, Hashable {

@@ -6,7 +6,8 @@ package struct Shape: Hashable, Sendable, ExpressibleByArrayLiteral, CustomStrin
 
     /// A shape of at most five extents, none below zero.
     package init(_ extents: [Int]) {
-        precondition(extents.count <= 5 && extents.allSatisfy { $0 >= 0 }, "up to five extents, none negative")
+        precondition(
+            extents.count <= 5 && extents.allSatisfy { $0 >= 0 }, "up to five extents, none negative")
         var values = SIMD8<Int>(repeating: 1)
         for (index, extent) in extents.enumerated() { values[index] = extent }
         self.extents = values

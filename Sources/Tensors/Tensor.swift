@@ -1,4 +1,6 @@
-/// A dense row-major array on a device: a view of a storage, without arithmetic. Copies share the bytes.
+/// A dense row-major array on a device: a view of a storage, without arithmetic.
+///
+/// Copies share the bytes.
 package struct Tensor: Sendable {
     /// The bytes it lies in.
     package let storage: Storage
@@ -35,7 +37,8 @@ package struct Tensor: Sendable {
 
     /// The part `range` of the outermost dimension.
     package subscript(range: Range<Int>) -> Tensor {
-        precondition(shape.rank > 0 && range.lowerBound >= 0 && range.upperBound <= shape[0], "within the tensor")
+        precondition(
+            shape.rank > 0 && range.lowerBound >= 0 && range.upperBound <= shape[0], "within the tensor")
         var extents = shape.list
         extents[0] = range.count
         let stride = shape[0] == 0 ? 0 : byteCount / shape[0]

@@ -5,15 +5,18 @@ import Serving
 struct AccessOptions: ParsableArguments {
     @Option(
         name: .flag("api_key"),
-        help: "A key that clients must send (Authorization: Bearer KEY); may be repeated. Also VIREO_API_KEY.")
+        help: "A key that clients must send (Authorization: Bearer KEY); may be repeated. Also VIREO_API_KEY."
+    )
     var apiKeys: [String] = []
 
     @Option(
         name: .flag("cors_origins"),
-        help: "Origins of web pages that may read answers, with commas between, or * for all; may be repeated.")
+        help:
+            "Origins of web pages that may read answers, with commas between, or * for all; may be repeated.")
     var originLists: [String] = []
 
-    @Option(name: .flag("tls_cert"), help: "A PEM file of the server's certificate and its chain: serve HTTPS.")
+    @Option(
+        name: .flag("tls_cert"), help: "A PEM file of the server's certificate and its chain: serve HTTPS.")
     var certificateFile: String?
 
     @Option(name: .flag("tls_key"), help: "A PEM file of the certificate's private key.")

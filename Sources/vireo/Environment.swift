@@ -25,7 +25,8 @@ enum Environment {
         guard let text = text(name) else { return nil }
         guard let value = Int(text), range.contains(value) else {
             throw ValidationError(
-                "the environment variable \(name) must be a number from \(range.lowerBound) to \(range.upperBound)")
+                "the environment variable \(name) must be a number from \(range.lowerBound) to \(range.upperBound)"
+            )
         }
         return value
     }

@@ -46,7 +46,8 @@ struct Serve: AsyncParsableCommand {
         configuration.imageAuthorities = authorities
         let address = "\(tls == nil ? "http" : "https")://\(configuration.host)"
         let server = Server(
-            configuration: configuration, engine: engine, prompts: loaded.prompts, logger: Logger(label: "vireo"),
+            configuration: configuration, engine: engine, prompts: loaded.prompts,
+            logger: Logger(label: "vireo"),
             onReady: { port in
                 let seconds = (ContinuousClock.now - start) / .seconds(1)
                 Console.error("ready on \(address):\(port) after \(Text.seconds(seconds))")
@@ -80,7 +81,9 @@ struct HTTPOptions: ParsableArguments {
 
     @Option(
         name: .flag("image_url_ca"),
-        help: "A PEM file of certificates that those of https image URLs may be signed with, beside the system's.")
+        help:
+            "A PEM file of certificates that those of https image URLs may be signed with, beside the system's."
+    )
     var authoritiesFile: String?
 
     @Flag(name: .flag("allow_private_urls"), help: "Let image URLs lead to loopback and private addresses.")
@@ -101,7 +104,9 @@ struct HTTPOptions: ParsableArguments {
             ("--image_url_timeout", fetchSeconds), ("--shutdown_timeout", drainSeconds),
             ("--health_timeout", stallSeconds),
         ] {
-            guard value >= 0, value <= 86_400 else { throw ValidationError("\(flag) must be from 0 to 86400 seconds") }
+            guard value >= 0, value <= 86_400 else {
+                throw ValidationError("\(flag) must be from 0 to 86400 seconds")
+            }
         }
         guard !host.isEmpty else { throw ValidationError("--host must not be empty") }
     }

@@ -15,7 +15,8 @@ struct ReportTests {
 
     @Test func `times of a request are as the field defines them`() {
         let times = request(1, [1.5, 2, 3], 3.5)
-        #expect(times.timeToFirstToken == 0.5 && times.latency == 2.5 && times.interTokenLatencies == [0.5, 1])
+        #expect(
+            times.timeToFirstToken == 0.5 && times.latency == 2.5 && times.interTokenLatencies == [0.5, 1])
         #expect(times.timePerOutputToken == 1)
         #expect(request(1, [2], 2).timePerOutputToken == nil)
     }

@@ -1,23 +1,18 @@
 import CPUBackend
 import Tensors
+import TestRandom
 import Testing
 
 /// Every level this processor has, so that each is compared with the reference.
 let levels = CPULevel.allCases.filter { $0 <= .best }
 
-/// Reproducible numbers (SplitMix64).
+/// Reproducible numbers.
 struct Numbers: RandomNumberGenerator {
-    private var state: UInt64
+    private var random: SeededRandom
 
-    init(_ seed: UInt64) { state = seed }
+    init(_ seed: UInt64) { random = SeededRandom(seed: seed) }
 
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
+    mutating func next() -> UInt64 { random.next() }
 
     /// `count` values in −size ..< size.
     mutating func floats(_ count: Int, size: Float = 1) -> [Float] {

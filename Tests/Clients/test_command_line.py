@@ -3,6 +3,7 @@
 import json
 import shutil
 import socket
+import time
 
 import pytest
 import requests
@@ -132,6 +133,31 @@ def test_sigterm_lets_a_running_answer_finish(tmp_path):
         assert server.process.wait(60) == 0, server.log()
         with pytest.raises(requests.ConnectionError):
             server.get("/health")
+
+
+def test_a_second_sigterm_ends_it_at_once(tmp_path):
+    wanted = {"inputs": "Hello", "parameters": {"max_new_tokens": 900, "ignore_eos": True}}
+    with Server(MODEL, tmp_path / "log", "--threads", "1", "--data_type", "float32") as server:
+        streams = [server.post("/generate_stream", wanted, stream=True).iter_lines() for _ in range(32)]
+        for stream in streams:
+            next(stream)
+        server.process.terminate()
+        deadline = time.monotonic() + 10
+        while requests.get(server.address + "/readiness", timeout=5).status_code == 200:
+            assert time.monotonic() < deadline
+        start = time.monotonic()
+        server.process.terminate()
+        server.process.wait(10)
+        assert time.monotonic() - start < 5
+        # Whoever was waiting is told, or cut off; nobody is left hanging.
+        finished = 0
+        for stream in streams:
+            try:
+                last = [line for line in stream if line][-1]
+            except (requests.RequestException, IndexError):
+                continue
+            finished += b'"finished":true' in last
+        assert finished < len(streams)
 
 
 def test_help_and_inspect():

@@ -20,6 +20,7 @@ IMAGES = FIXTURES / "images"
 MODEL = FIXTURES / "models" / "internvl-qwen2-hf"
 START_SECONDS = 120
 REPLY_SECONDS = 120
+READ_VARIABLES = ("INTERNVL_IMAGE_LENGTH", "LOADWORKER", "MAX_PATCH_NUM", "VIREO_API_KEY")
 
 
 def free_port():
@@ -31,7 +32,7 @@ def free_port():
 
 def environment(extra):
     """This process's environment without the variables the server reads, and with `extra`."""
-    kept = {name: value for name, value in os.environ.items() if name not in ("INTERNVL_IMAGE_LENGTH", "LOADWORKER")}
+    kept = {name: value for name, value in os.environ.items() if name not in READ_VARIABLES}
     return {**kept, **extra}
 
 
@@ -44,12 +45,13 @@ def run(*arguments, seconds=60, **variables):
 
 
 class Server:
-    """A running `vireo serve`; leaving the `with` block stops it."""
+    """A running `vireo serve`; leaving the `with` block stops it. With `authority` it speaks HTTPS."""
 
-    def __init__(self, model, log, *flags, **variables):
+    def __init__(self, model, log, *flags, authority=None, **variables):
         self.log_path = log
         self.port = free_port()
-        self.address = f"http://127.0.0.1:{self.port}"
+        self.authority = authority
+        self.address = f"{'https' if authority else 'http'}://127.0.0.1:{self.port}"
         self.command = [
             BINARY, "serve", "--model_dir", str(model), "--host", "127.0.0.1", "--port", str(self.port), *flags]
         self.variables = variables
@@ -89,7 +91,8 @@ class Server:
     def is_ready(self):
         """Whether /readiness says so."""
         try:
-            return requests.get(self.address + "/readiness", timeout=5).status_code == 200
+            return requests.get(
+                self.address + "/readiness", timeout=5, verify=self.authority or True).status_code == 200
         except requests.RequestException:
             return False
 

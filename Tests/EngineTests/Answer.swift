@@ -22,7 +22,8 @@ struct Answer {
             maxNewTokens: golden.greedyIds.count, ignoresEnd: true, topLogprobCount: topLogprobCount)
         try await self.init(
             engine.submit(
-                try model.prompt(of: golden), images: try model.images(of: golden).map { ImageSource(tiles: $0.tiles) },
+                try model.prompt(of: golden),
+                images: try model.images(of: golden).map { ImageSource(tiles: $0.tiles) },
                 sampling: sampling))
     }
 

@@ -55,7 +55,8 @@ struct EngineTests {
     @Test func `a picture that cannot be read ends its request alone`() async throws {
         let engine = try model.makeEngine()
         let prompt = PreparedPrompt(
-            tokenIDs: Array(repeating: 5, count: 20), images: [ImageSpan(key: key(1), start: 0, tokenCount: 16)])
+            tokenIDs: Array(repeating: 5, count: 20),
+            images: [ImageSpan(key: key(1), start: 0, tokenCount: 16)])
         let broken = ImageSource(tiles: { () throws(ImageError) in throw .corrupt(.png) })
         let stream = try engine.submit(prompt, images: [broken], sampling: greedy(4))
         let other = try engine.submit(PreparedPrompt(tokenIDs: [5, 6]), images: [], sampling: greedy(4))
@@ -69,7 +70,8 @@ struct EngineTests {
         let engine = try model.makeEngine()
         // On a busy machine an answer may be complete before its stream is let go of; not every time.
         for _ in 0..<20 where engine.statistics().requestsCancelled == 0 {
-            let stream = try engine.submit(PreparedPrompt(tokenIDs: [5, 6, 7]), images: [], sampling: greedy(1000))
+            let stream = try engine.submit(
+                PreparedPrompt(tokenIDs: [5, 6, 7]), images: [], sampling: greedy(1000))
             for try await event in stream { if case .token = event { break } }
             try await settle(engine)
         }
@@ -108,7 +110,8 @@ struct EngineTests {
 
     @Test func `stopping without patience ends what runs`() async throws {
         let engine = try model.makeEngine()
-        let stream = try engine.submit(PreparedPrompt(tokenIDs: [5, 6, 7]), images: [], sampling: greedy(900))
+        let stream = try engine.submit(
+            PreparedPrompt(tokenIDs: [5, 6, 7]), images: [], sampling: greedy(900))
         await engine.shutDown(drainSeconds: 0)
         await #expect(throws: GenerationError.cancelled) { try await Answer(stream) }
     }
@@ -117,7 +120,8 @@ struct EngineTests {
         let engine = try model.makeEngine()
         let prompt = PreparedPrompt(tokenIDs: [5, 6, 7, 8])
         func ask(_ seed: UInt64) throws -> TokenStream {
-            let sampling = try SamplingParameters(temperature: 1.5, seed: seed, maxNewTokens: 24, ignoresEnd: true)
+            let sampling = try SamplingParameters(
+                temperature: 1.5, seed: seed, maxNewTokens: 24, ignoresEnd: true)
             return try engine.submit(prompt, images: [], sampling: sampling)
         }
         let alone = try await Answer(ask(1)).tokens

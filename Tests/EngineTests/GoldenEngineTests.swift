@@ -43,7 +43,8 @@ struct GoldenEngineTests {
             #expect(second.found.imageCount == golden.images.count)
             #expect(after.tilesEncoded == between.tilesEncoded, "the tower ran again for \(golden.name)")
             #expect(after.imageCacheHits - between.imageCacheHits == golden.images.count)
-            #expect(between.tilesEncoded > before.tilesEncoded || first.found.imageCount == golden.images.count)
+            #expect(
+                between.tilesEncoded > before.tilesEncoded || first.found.imageCount == golden.images.count)
         }
         await engine.shutDown(drainSeconds: 0)
     }
@@ -81,7 +82,9 @@ struct GoldenEngineTests {
         for golden in cases(name) {
             let answer = try await Answer(of: golden, model, engine, topLogprobCount: 5)
             // Up to the first difference; there each side's token is among the other's five likeliest.
-            guard let place = zip(answer.tokens, golden.greedyIds).enumerated().first(where: { $1.0 != $1.1 })?.offset
+            guard
+                let place = zip(answer.tokens, golden.greedyIds).enumerated().first(where: { $1.0 != $1.1 })?
+                    .offset
             else { continue }
             #expect(golden.steps[place].topIds.contains(answer.tokens[place]), "\(golden.name) at \(place)")
             #expect(answer.top[place].contains(golden.greedyIds[place]), "\(golden.name) at \(place)")

@@ -17,8 +17,10 @@ struct Base64Tests {
     }
 
     @Test(arguments: [
-        "A", "AA", "AAA", "====", "===", "=", "AAAA====", "AAAA,AAAA", "-_-_", "AA AA", "AAAA AAAA", " AAAA", "AAAA ",
-        "AAAA\n", "AAAA\r\nAAAA", "AA=A", "A===", "=AAA", "AAAA=AAA", "AA==AAAA", "AB==", "AAB=", "AAA\u{e9}", "AAA\0",
+        "A", "AA", "AAA", "====", "===", "=", "AAAA====", "AAAA,AAAA", "-_-_", "AA AA", "AAAA AAAA", " AAAA",
+        "AAAA ",
+        "AAAA\n", "AAAA\r\nAAAA", "AA=A", "A===", "=AAA", "AAAA=AAA", "AA==AAAA", "AB==", "AAB=", "AAA\u{e9}",
+        "AAA\0",
         "AAA*", "AAA.", "AAAAA", "AA==\n", "AAA=A", "AAAA=",
     ])
     func `anything else is refused`(_ text: String) {
@@ -62,7 +64,9 @@ struct Base64Tests {
     }
 
     @Test func `a payload with a second comma, or none, is refused`() {
-        #expect(throws: ImageError.invalidBase64) { try DataURL(parsing: Array("data:image/png;base64,AAAA,AAAA".utf8)) }
+        #expect(throws: ImageError.invalidBase64) {
+            try DataURL(parsing: Array("data:image/png;base64,AAAA,AAAA".utf8))
+        }
         #expect(throws: ImageError.empty) { try DataURL(parsing: Array("data:image/png;base64,".utf8)) }
     }
 

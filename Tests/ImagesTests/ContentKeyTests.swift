@@ -26,13 +26,16 @@ struct ContentKeyTests {
 
     @Test func `a million letters digest as published`() {
         let bytes = SHA256.digest(of: Array(repeating: UInt8(ascii: "a"), count: 1_000_000))
-        #expect(SHA256.hexadecimal(bytes) == "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0")
+        #expect(
+            SHA256.hexadecimal(bytes) == "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0")
     }
 
     @Test func `pieces of any length digest as the whole, by both kinds of rounds`() {
         let bytes = ImageFixtures.noise(500, seed: 9)
         for first in stride(from: 0, through: 300, by: 7) {
-            let pieces = [Array(bytes[..<first]), Array(bytes[first..<(first + 100)]), Array(bytes[(first + 100)...])]
+            let pieces = [
+                Array(bytes[..<first]), Array(bytes[first..<(first + 100)]), Array(bytes[(first + 100)...]),
+            ]
             let whole = NativeImageCode.sha256([bytes], portable: true)
             #expect(NativeImageCode.sha256(pieces) == whole)
             #expect(NativeImageCode.sha256(pieces, portable: true) == whole)
@@ -42,7 +45,9 @@ struct ContentKeyTests {
     @Test func `the key is the digest of the framed fields`() {
         let key = ContentKey(encoded: [1, 2], preprocessing: "p", model: "mm")
         let framed: [UInt8] =
-            [2, 0, 0, 0, 0, 0, 0, 0, 1, 2] + [1, 0, 0, 0, 0, 0, 0, 0, 0x70] + [2, 0, 0, 0, 0, 0, 0, 0, 0x6d, 0x6d]
+            [2, 0, 0, 0, 0, 0, 0, 0, 1, 2] + [1, 0, 0, 0, 0, 0, 0, 0, 0x70] + [
+                2, 0, 0, 0, 0, 0, 0, 0, 0x6d, 0x6d,
+            ]
         #expect(key.bytes == SHA256.digest(of: framed))
         #expect(key.hexadecimal == SHA256.hexadecimal(key.bytes) && key.hexadecimal.utf8.count == 64)
     }

@@ -1,3 +1,4 @@
+import TestRandom
 import Testing
 
 @testable import Images
@@ -7,7 +8,9 @@ struct RefusalTests {
     let decoder = LibraryImageDecoder()
     let limits = ImageLimits()
 
-    /// The error decoding ends with; nil when it succeeds. The header may be fine where the pixels are not.
+    /// The error decoding ends with; nil when it succeeds.
+    ///
+    /// The header may be fine where the pixels are not.
     private func refusal(_ bytes: [UInt8], limits: ImageLimits = ImageLimits()) -> ImageError? {
         do {
             _ = try decoder.decode(bytes, limits: limits)
@@ -19,7 +22,8 @@ struct RefusalTests {
     }
 
     @Test(arguments: ImageFixtures.decoding)
-    func `a cut file is refused, or whole behind its last pixel`(_ golden: ImageFixtures.DecodingCase) throws {
+    func `a cut file is refused, or whole behind its last pixel`(_ golden: ImageFixtures.DecodingCase) throws
+    {
         let bytes = golden.bytes
         let whole = try decoder.decode(bytes, limits: limits)
         let cuts = bytes.count <= 400 ? Array(0..<bytes.count) : (0..<400).map { $0 * bytes.count / 400 }
@@ -36,7 +40,7 @@ struct RefusalTests {
     @Test(arguments: ImageFixtures.decoding)
     func `flipped bytes never trap`(_ golden: ImageFixtures.DecodingCase) {
         let bytes = golden.bytes
-        var random = SeededGenerator(state: UInt64(bytes.count))
+        var random = SeededRandom(seed: UInt64(bytes.count))
         var small = limits
         small.maxPixelCount = 1_000_000
         var refusedCount = 0
@@ -71,8 +75,10 @@ struct RefusalTests {
         ("<svg xmlns='http://www.w3.org/2000/svg'><image href='http://h/x'/></svg>", "SVG"),
         ("<!DOCTYPE html><html></html>", "HTML"), ("%PDF-1.7\n", "PDF"), ("PK\u{3}\u{4}", "ZIP"),
         ("II*\0\u{8}\0\0\0", "TIFF"), ("MM\0*\0\0\0\u{8}", "TIFF"), ("BM\u{36}\0\0\0", "BMP"),
-        ("\0\0\0\u{c}jP  \r\n", "JPEG 2000"), ("\0\0\0\u{1c}ftypavif", "AVIF"), ("\0\0\0\u{1c}ftypmp42", "MP4"),
-        ("\0\0\u{1}\0\u{1}\0", "ICO"), ("GIF88a", "not quite GIF"), ("RIFF\0\0\0\0WAVE", "WAV"), ("x", "one byte"),
+        ("\0\0\0\u{c}jP  \r\n", "JPEG 2000"), ("\0\0\0\u{1c}ftypavif", "AVIF"),
+        ("\0\0\0\u{1c}ftypmp42", "MP4"),
+        ("\0\0\u{1}\0\u{1}\0", "ICO"), ("GIF88a", "not quite GIF"), ("RIFF\0\0\0\0WAVE", "WAV"),
+        ("x", "one byte"),
         ("GIF8", "four bytes"), ("%!PS-Adobe", "PostScript"), ("8BPS", "Photoshop"),
     ])
     func `other formats are unsupported`(_ text: String, _ name: String) {
@@ -92,21 +98,32 @@ struct RefusalTests {
 
     /// A PNG that begins with the given size and has nothing behind.
     private func pngHeader(_ width: UInt32, _ height: UInt32, depth: UInt8 = 1) -> [UInt8] {
-        func big(_ value: UInt32) -> [UInt8] { (0..<4).map { UInt8(truncatingIfNeeded: value >> (24 - 8 * $0)) } }
+        func big(_ value: UInt32) -> [UInt8] {
+            (0..<4).map { UInt8(truncatingIfNeeded: value >> (24 - 8 * $0)) }
+        }
         return [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a] + big(13) + Array("IHDR".utf8) + big(width)
             + big(height) + [depth, 0, 0, 0, 0] + big(0)
     }
 
     @Test func `hostile sizes are refused by their header at once`() {
-        let gif = Array("GIF89a".utf8) + [0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0x2c, 0, 0, 0, 0, 1, 0, 1, 0, 0, 2, 0, 0x3b]
-        let farFrame = Array("GIF89a".utf8) + [1, 0, 1, 0, 0, 0, 0, 0x2c, 0xff, 0xff, 0xff, 0xff, 1, 0, 1, 0, 0, 2, 0]
+        let gif =
+            Array("GIF89a".utf8) + [
+                0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0x2c, 0, 0, 0, 0, 1, 0, 1, 0, 0, 2, 0, 0x3b,
+            ]
+        let farFrame =
+            Array("GIF89a".utf8) + [1, 0, 1, 0, 0, 0, 0, 0x2c, 0xff, 0xff, 0xff, 0xff, 1, 0, 1, 0, 0, 2, 0]
         var webp = Array("RIFF".utf8) + [24, 0, 0, 0] + Array("WEBPVP8L".utf8) + [11, 0, 0, 0, 0x2f]
         webp += [0xfe, 0xbf, 0xff, 0x0f] + Array(repeating: 0, count: 7)
-        var extended = Array("RIFF".utf8) + [34, 0, 0, 0] + Array("WEBPVP8X".utf8) + [10, 0, 0, 0, 0, 0, 0, 0]
+        var extended =
+            Array("RIFF".utf8) + [34, 0, 0, 0] + Array("WEBPVP8X".utf8) + [10, 0, 0, 0, 0, 0, 0, 0]
         extended += [0xff, 0xff, 0xff, 0xff, 0xff, 0xff] + Array("VP8 ".utf8) + [4, 0, 0, 0, 0, 0, 0, 0]
         let start = ContinuousClock.now
-        #expect(refusal(pngHeader(20000, 20000)) == .tooManyPixels(width: 20000, height: 20000, limit: 64_000_000))
-        for bytes in [pngHeader(0x7fff_ffff, 0x7fff_ffff), pngHeader(.max, .max), gif, farFrame, webp, extended] {
+        #expect(
+            refusal(pngHeader(20000, 20000)) == .tooManyPixels(width: 20000, height: 20000, limit: 64_000_000)
+        )
+        for bytes in [
+            pngHeader(0x7fff_ffff, 0x7fff_ffff), pngHeader(.max, .max), gif, farFrame, webp, extended,
+        ] {
             guard case .tooManyPixels = refusal(bytes) else {
                 Issue.record("\(String(describing: refusal(bytes)))")
                 continue
@@ -146,7 +163,9 @@ struct RefusalTests {
         #expect(refusal(repeated(5)) == nil)
     }
 
-    @Test(arguments: ["jpeg baseline 4:2:0", "jpeg progressive 4:2:0", "jpeg grey baseline", "jpeg cmyk baseline"])
+    @Test(arguments: [
+        "jpeg baseline 4:2:0", "jpeg progressive 4:2:0", "jpeg grey baseline", "jpeg cmyk baseline",
+    ])
     func `a cut scan with an end marker behind it is refused, not filled with grey`(_ name: String) {
         let file = ImageFixtures.file(name)
         for part in 3...8 {
@@ -183,7 +202,8 @@ struct RefusalTests {
     }
 
     @Test func `messages quote nothing of the picture`() {
-        #expect(ImageError.unsupportedFormat.message == "unsupported image format; send JPEG, PNG, WebP or GIF")
+        #expect(
+            ImageError.unsupportedFormat.message == "unsupported image format; send JPEG, PNG, WebP or GIF")
         #expect(ImageError.corrupt(.webp).message == "the WebP image is damaged")
     }
 }

@@ -1,3 +1,4 @@
+import TestRandom
 import Testing
 
 @testable import Images
@@ -16,13 +17,15 @@ struct ResizeTests {
             let pixels = noise(row[0].number, row[1].number)
             let resized = resize(pixels, toWidth: row[2].number, height: row[3].number, filter: filter)
             let digest = SHA256.hexadecimal(SHA256.digest(of: resized.bytes))
-            #expect(digest == row[5].word, "\(row[0].number)×\(row[1].number) → \(resized.width)×\(resized.height)")
+            #expect(
+                digest == row[5].word,
+                "\(row[0].number)×\(row[1].number) → \(resized.width)×\(resized.height)")
         }
     }
 
     @Test(arguments: ResizeFilter.allCases)
     func `wide and portable loops agree`(_ filter: ResizeFilter) {
-        var random = SeededGenerator(state: 5)
+        var random = SeededRandom(seed: 5)
         for _ in 0..<60 {
             let sides = (0..<4).map { _ in Int.random(in: 1...90, using: &random) }
             let pixels = noise(sides[0], sides[1])

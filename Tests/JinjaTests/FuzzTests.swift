@@ -1,22 +1,10 @@
+import TestRandom
 import Testing
 
 @testable import Jinja
 
 /// Broken templates and wrong values end in an error or a text, never in a trap.
 @Suite struct FuzzTests {
-    /// A small generator of the same numbers in every run (splitmix64).
-    struct Generator: RandomNumberGenerator {
-        var state: UInt64
-
-        mutating func next() -> UInt64 {
-            state &+= 0x9e37_79b9_7f4a_7c15
-            var z = state
-            z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-            z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-            return z ^ (z >> 31)
-        }
-    }
-
     private static let limits = RenderLimits(maxSteps: 20_000, maxOutputBytes: 1 << 16)
 
     private func tryOut(_ source: String, _ variables: [(String, Value)]) {
@@ -25,7 +13,7 @@ import Testing
 
     @Test func `changed snippets do not trap`() {
         let (variables, snippets) = TemplateFixtures.snippets
-        var generator = Generator(state: 1)
+        var generator = SeededRandom(seed: 1)
         for (source, _) in snippets {
             let scalars = Array(source.unicodeScalars)
             for _ in 0..<12 where !scalars.isEmpty {

@@ -1,3 +1,4 @@
+import TestRandom
 import CPUBackend
 import Checkpoints
 import Images
@@ -40,7 +41,7 @@ final class PagedDriver {
                 keys: try device.makeTensor(shape, elementType),
                 values: try device.makeTensor(shape, elementType))
         }
-        var generator = SplitMix(state: 7)
+        var generator = SeededRandom(seed: 7)
         freePages = (0..<Int32(pageCount)).shuffled(using: &generator)
     }
 
@@ -135,19 +136,6 @@ enum FixtureModel {
             folder: Fixtures.folder(name), description: description, device: device, elementType: elementType,
             loaderThreads: 3)
         return try PagedDriver(model, device: device, elementType: elementType)
-    }
-}
-
-/// A small generator of the same numbers in every run (splitmix64).
-struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-        return z ^ (z >> 31)
     }
 }
 

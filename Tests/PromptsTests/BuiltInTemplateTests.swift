@@ -8,20 +8,26 @@ struct BuiltInTemplateTests {
     private func render(_ name: String, _ messages: [(String, String)]) throws -> String {
         let source = try #require(BuiltInTemplates.source(named: name))
         let values = messages.map { Value.members([("role", .string($0.0)), ("content", .string($0.1))]) }
-        return try Template(source).render([("messages", .array(values)), ("add_generation_prompt", .bool(true))])
+        return try Template(source).render([
+            ("messages", .array(values)), ("add_generation_prompt", .bool(true)),
+        ])
     }
 
     @Test func `turns follow one another as the published formats have them`() throws {
-        let turns = [("system", "Be brief."), ("user", "<image>\nHi"), ("assistant", "Hello"), ("user", "Bye")]
+        let turns = [
+            ("system", "Be brief."), ("user", "<image>\nHi"), ("assistant", "Hello"), ("user", "Bye"),
+        ]
         #expect(
             try render("internvl2_5", turns)
                 == "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\n<image>\nHi<|im_end|>\n"
-                + "<|im_start|>assistant\nHello<|im_end|>\n<|im_start|>user\nBye<|im_end|>\n<|im_start|>assistant\n")
+                + "<|im_start|>assistant\nHello<|im_end|>\n<|im_start|>user\nBye<|im_end|>\n<|im_start|>assistant\n"
+        )
         for name in ["Hermes-2", "internlm2-chat"] {
             #expect(
                 try render(name, turns)
                     == "<|im_start|>system\nBe brief.<|im_end|><|im_start|>user\n<image>\nHi<|im_end|>"
-                    + "<|im_start|>assistant\nHello<|im_end|><|im_start|>user\nBye<|im_end|><|im_start|>assistant\n")
+                    + "<|im_start|>assistant\nHello<|im_end|><|im_start|>user\nBye<|im_end|><|im_start|>assistant\n"
+            )
         }
         #expect(
             try render("phi3-chat", turns)

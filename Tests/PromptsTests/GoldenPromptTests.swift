@@ -42,7 +42,8 @@ struct GoldenPromptTests {
             for (image, planned) in zip(golden.images, try model.images(of: golden)) {
                 let tiles = try planned.tiles()
                 #expect(tiles.tileCount == image.tiles)
-                #expect(SHA256.hexadecimal(SHA256.digest(of: tiles.bytes)) == image.tilesSha256, "\(image.file)")
+                #expect(
+                    SHA256.hexadecimal(SHA256.digest(of: tiles.bytes)) == image.tilesSha256, "\(image.file)")
             }
         }
     }
@@ -52,7 +53,9 @@ struct GoldenPromptTests {
         for golden in cases("internvl-qwen2-hf") {
             let prompt = try model.prompt(of: golden)
             let inSpans = Set(prompt.images.flatMap(\.range))
-            for (index, id) in prompt.tokenIDs.enumerated() { #expect((id == 692) == inSpans.contains(index)) }
+            for (index, id) in prompt.tokenIDs.enumerated() {
+                #expect((id == 692) == inSpans.contains(index))
+            }
         }
     }
 }

@@ -13,7 +13,8 @@ struct PromptRefusalTests {
 
     init() throws {
         model = try TestModel("internvl-qwen2-hf")
-        image = try model.prompts.plan(Fixtures.bytes("images/golden-one.png"), maxTiles: nil, limits: ImageLimits())
+        image = try model.prompts.plan(
+            Fixtures.bytes("images/golden-one.png"), maxTiles: nil, limits: ImageLimits())
     }
 
     private func refusal(_ text: String, images: Int) -> PromptError? {
@@ -28,17 +29,21 @@ struct PromptRefusalTests {
 
     @Test func `as many marks as pictures are needed`() {
         #expect(refusal("<img></img> hello", images: 1) == nil)
-        #expect(refusal("hello", images: 1) == .imageCountMismatch(tagCount: 0, imageCount: 1, tag: "<img></img>"))
+        #expect(
+            refusal("hello", images: 1) == .imageCountMismatch(tagCount: 0, imageCount: 1, tag: "<img></img>")
+        )
         #expect(
             refusal("<img></img><img></img>", images: 1)
                 == .imageCountMismatch(tagCount: 2, imageCount: 1, tag: "<img></img>"))
         #expect(
-            refusal("<img></img>", images: 0) == .imageCountMismatch(tagCount: 1, imageCount: 0, tag: "<img></img>"))
+            refusal("<img></img>", images: 0)
+                == .imageCountMismatch(tagCount: 1, imageCount: 0, tag: "<img></img>"))
         #expect(
             refusal("<image> <image>", images: 1)
                 == .imageCountMismatch(tagCount: 2, imageCount: 1, tag: "<img></img>"))
         #expect(
-            refusal("<image>", images: 2) == .imageCountMismatch(tagCount: 1, imageCount: 2, tag: "<img></img>"))
+            refusal("<image>", images: 2)
+                == .imageCountMismatch(tagCount: 1, imageCount: 2, tag: "<img></img>"))
         #expect(
             refusal(String(repeating: "<img></img>", count: 10_000), images: 1)
                 == .imageCountMismatch(tagCount: 10_000, imageCount: 1, tag: "<img></img>"))

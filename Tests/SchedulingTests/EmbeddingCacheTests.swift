@@ -5,7 +5,8 @@ import Testing
 /// Reserving, evicting and failing pictures.
 struct EmbeddingCacheTests {
     private func span(_ number: Int, tokens: Int = 4) -> ImageSpan {
-        ImageSpan(key: ImageKey(digest: Array(repeating: UInt8(number), count: 32)), start: 0, tokenCount: tokens)
+        ImageSpan(
+            key: ImageKey(digest: Array(repeating: UInt8(number), count: 32)), start: 0, tokenCount: tokens)
     }
 
     private func stored(_ cache: EmbeddingCache, _ numbers: ClosedRange<Int>) -> [Bool] {

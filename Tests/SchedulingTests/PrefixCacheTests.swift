@@ -1,3 +1,4 @@
+import TestRandom
 import Testing
 
 @testable import Scheduling
@@ -46,7 +47,8 @@ struct PrefixCacheTests {
                 if full > 0, random.below(4) != 0 {
                     let start = holder.path.count * 2
                     holder.path = cache.insert(
-                        keys(Array(holder.ids[start..<(start + 2 * full)])), pages: Array(holder.own.prefix(full)),
+                        keys(Array(holder.ids[start..<(start + 2 * full)])),
+                        pages: Array(holder.own.prefix(full)),
                         below: holder.path)
                     holder.own.removeFirst(full)
                     for (number, page) in cache.pages(of: holder.path).enumerated() {
@@ -90,7 +92,8 @@ struct PrefixCacheTests {
         func keys(_ key: ImageKey) -> [TokenKey] {
             TokenKey.keys(
                 of: PreparedPrompt(
-                    tokenIDs: Array(repeating: 9, count: 6), images: [ImageSpan(key: key, start: 1, tokenCount: 4)]))
+                    tokenIDs: Array(repeating: 9, count: 6),
+                    images: [ImageSpan(key: key, start: 1, tokenCount: 4)]))
         }
         #expect(keys(picture) == keys(picture))
         #expect(keys(picture).first == keys(other).first && keys(picture).last == keys(other).last)

@@ -1,7 +1,10 @@
+import TestRandom
 @testable import Scheduling
 
-/// A seeded world round a scheduler: requests arrive, leave and come back, pictures are prepared late or not at all,
-/// logits fail. After every step the rules must hold.
+/// A seeded world round a scheduler: requests arrive, leave and come back, pictures are prepared late or not
+/// at all, logits fail.
+///
+/// After every step the rules must hold.
 struct SchedulerSimulation {
     /// How one request has ended.
     enum End: Hashable {
@@ -42,7 +45,9 @@ struct SchedulerSimulation {
         if !preparing.isEmpty, !arrivals || random.below(2) == 0 {
             let key = preparing.remove(at: random.below(preparing.count))
             let succeeded = random.below(10) != 0
-            for failure in scheduler.finishPreparing(key, succeeded: succeeded) { end(failure.request, .failed) }
+            for failure in scheduler.finishPreparing(key, succeeded: succeeded) {
+                end(failure.request, .failed)
+            }
         }
         step()
     }
@@ -56,7 +61,8 @@ struct SchedulerSimulation {
         let prompt = makePrompt()
         let most = max(1, min(1 + random.below(20), scheduler.limits.sequenceLength - prompt.tokenIDs.count))
         let promptLogprobCount = random.below(4) == 0 ? 1 : nil
-        guard let sampling = try? SamplingParameters(maxNewTokens: most, promptLogprobCount: promptLogprobCount)
+        guard
+            let sampling = try? SamplingParameters(maxNewTokens: most, promptLogprobCount: promptLogprobCount)
         else { return }
         asked[id] = (prompt, sampling)
         scheduler.submit(id, prompt: prompt, sampling: sampling, seed: nextID)
@@ -65,7 +71,8 @@ struct SchedulerSimulation {
             nextID += 1
             asked[RequestID(nextID)] = (prompt, sampling.withoutPromptLogprobs())
             scheduler.submit(
-                RequestID(nextID), prompt: prompt, sampling: sampling.withoutPromptLogprobs(), seed: nextID, after: id)
+                RequestID(nextID), prompt: prompt, sampling: sampling.withoutPromptLogprobs(), seed: nextID,
+                after: id)
         }
     }
 
@@ -102,7 +109,9 @@ struct SchedulerSimulation {
             guard sequence.choice != nil, !fails else { return nil }
             return Self.nextToken(sequence)
         }
-        log.append("\(plan.sequences.map { "\($0.id.value):\($0.start)+\($0.tokens.count)" }) \(plan.vision.map { "\($0.tiles)" } ?? "-")")
+        log.append(
+            "\(plan.sequences.map { "\($0.id.value):\($0.start)+\($0.tokens.count)" }) \(plan.vision.map { "\($0.tiles)" } ?? "-")"
+        )
         for delivery in scheduler.commit(plan, chosen: chosen) {
             if let place = plan.sequences.firstIndex(where: { $0.id == delivery.id }), delivery.hasToken,
                 let token = chosen[place]
@@ -125,7 +134,9 @@ struct SchedulerSimulation {
         }
         let scores = plan.sequences.reduce(0) { $0 + ($1.scoring?.places.count ?? 0) }
         if scores > limits.scoresPerStep { brokenRules.append("more reports than may be") }
-        if Set(plan.sequences.map(\.id)).count != plan.sequences.count { brokenRules.append("a request twice in a step") }
+        if Set(plan.sequences.map(\.id)).count != plan.sequences.count {
+            brokenRules.append("a request twice in a step")
+        }
         for sequence in plan.sequences {
             if sequence.tokens.isEmpty { brokenRules.append("no tokens") }
             for place in sequence.scoring?.places ?? [] {
@@ -186,21 +197,5 @@ struct SchedulerSimulation {
             answer.append(token)
         }
         return answer
-    }
-}
-
-/// SplitMix64.
-struct SeededRandom {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    /// A number from 0 to `bound` − 1.
-    mutating func below(_ bound: Int) -> Int {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-        return Int((mixed ^ (mixed >> 31)) % UInt64(bound))
     }
 }

@@ -16,7 +16,9 @@ struct SchedulerTests {
         Scheduler(limits: limits, endIDs: [0])
     }
 
-    private func picture(_ number: UInt8) -> ImageKey { ImageKey(digest: Array(repeating: number, count: 32)) }
+    private func picture(_ number: UInt8) -> ImageKey {
+        ImageKey(digest: Array(repeating: number, count: 32))
+    }
 
     private func ask(
         _ scheduler: inout Scheduler, _ id: UInt64, tokens: Int, most: Int = 4, least: Int = 0,
@@ -26,12 +28,15 @@ struct SchedulerTests {
             tokenIDs: Array(repeating: 5, count: tokens),
             images: pictures.map { ImageSpan(key: $0.0, start: $0.1, tokenCount: $0.2) })
         scheduler.submit(
-            RequestID(id), prompt: prompt, sampling: try SamplingParameters(maxNewTokens: most, minNewTokens: least),
+            RequestID(id), prompt: prompt,
+            sampling: try SamplingParameters(maxNewTokens: most, minNewTokens: least),
             seed: id)
     }
 
     private func shape(_ plan: StepPlan) -> [String] {
-        plan.sequences.map { "\($0.id.value): \($0.start)+\($0.tokens.count)\($0.choice == nil ? "" : " choose")" }
+        plan.sequences.map {
+            "\($0.id.value): \($0.start)+\($0.tokens.count)\($0.choice == nil ? "" : " choose")"
+        }
     }
 
     @Test func `a prompt is computed in chunks, beside the tokens of running requests`() throws {
@@ -154,7 +159,8 @@ struct SchedulerTests {
             let plan = scheduler.plan()
             _ = scheduler.commit(plan, chosen: plan.sequences.map { $0.choice == nil ? nil : 7 })
         }
-        #expect(scheduler.isIdle && scheduler.counters.finished == 2 && scheduler.counters.generatedTokens == 32)
+        #expect(
+            scheduler.isIdle && scheduler.counters.finished == 2 && scheduler.counters.generatedTokens == 32)
     }
 
     @Test func `what a prompt has in common with an earlier one is not computed again`() throws {
@@ -190,7 +196,8 @@ struct SchedulerTests {
             var prompt = PreparedPrompt(tokenIDs: Array(repeating: 5, count: 9))
             prompt.usesPrefixCache = id == 1
             scheduler.submit(
-                RequestID(UInt64(id)), prompt: prompt, sampling: try SamplingParameters(maxNewTokens: 1), seed: 1)
+                RequestID(UInt64(id)), prompt: prompt, sampling: try SamplingParameters(maxNewTokens: 1),
+                seed: 1)
             var starts: [Int] = []
             while !scheduler.isIdle {
                 let plan = scheduler.plan()

@@ -21,7 +21,8 @@ package final class AlteredModel: VisionLanguageModel {
 
     /// Takes the model to alter, and what happens to which step, counted from one.
     package init(
-        _ base: any VisionLanguageModel, on device: any Device, _ alteration: @escaping @Sendable (Int) -> Alteration,
+        _ base: any VisionLanguageModel, on device: any Device,
+        _ alteration: @escaping @Sendable (Int) -> Alteration,
     ) {
         self.base = base
         self.device = device

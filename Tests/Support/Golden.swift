@@ -19,7 +19,9 @@ package struct GoldenFile: Decodable, Sendable {
     }
 
     /// The file that is true for the checkpoint folder `model`.
-    package static func of(_ model: String) -> GoldenFile { all.first { $0.models.contains(model) } ?? all[0] }
+    package static func of(_ model: String) -> GoldenFile {
+        all.first { $0.models.contains(model) } ?? all[0]
+    }
 
     private static func load(_ name: String) -> GoldenFile {
         let decoder = JSONDecoder()

@@ -34,7 +34,8 @@ package struct TestModel: Sendable {
         let tokenizer = try Tokenizer(json: Fixtures.bytes("models/\(name)/tokenizer.json"))
         let template = try ChatTemplate(source: Self.template(name), specials: [], rules: rules)
         prompts = try PromptBuilder(
-            tokenizer: tokenizer, template: template, rules: rules, vocabularyCount: description.text.vocabularyCount)
+            tokenizer: tokenizer, template: template, rules: rules,
+            vocabularyCount: description.text.vocabularyCount)
     }
 
     /// An engine for it; `change` adjusts its configuration.
@@ -52,7 +53,8 @@ package struct TestModel: Sendable {
     package func images(of golden: GoldenCase) throws -> [PlannedImage] {
         try golden.images.map { image in
             try prompts.plan(
-                Fixtures.bytes("images/\(image.file)"), maxTiles: golden.tiling.maxTiles, limits: ImageLimits())
+                Fixtures.bytes("images/\(image.file)"), maxTiles: golden.tiling.maxTiles,
+                limits: ImageLimits())
         }
     }
 

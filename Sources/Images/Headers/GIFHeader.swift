@@ -14,7 +14,8 @@ enum GIFHeader {
                 let height = try reader.little(offset + 7, size: 2)
                 guard width > 0, height > 0 else { throw .noPixels }
                 return ImageLayout(
-                    format: .gif, width: max(screen.width, left + width), height: max(screen.height, top + height))
+                    format: .gif, width: max(screen.width, left + width),
+                    height: max(screen.height, top + height))
             case 0x21:
                 offset += 2
                 while true {

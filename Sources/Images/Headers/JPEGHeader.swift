@@ -15,7 +15,8 @@ enum JPEGHeader {
             case 0xda:
                 guard let size else { throw .corrupt(.jpeg) }
                 return ImageLayout(
-                    format: .jpeg, width: size.width, height: size.height, orientation: orientation ?? .upright)
+                    format: .jpeg, width: size.width, height: size.height,
+                    orientation: orientation ?? .upright)
             default:
                 let length = try reader.big(offset, size: 2)
                 guard length >= 2 else { throw .corrupt(.jpeg) }
@@ -23,7 +24,8 @@ enum JPEGHeader {
                 if isFrame(marker) {
                     guard size == nil else { throw .corrupt(.jpeg) }
                     size = try readFrame(reader, segment, marker)
-                } else if marker == 0xe1, orientation == nil, reader.has(PartName.exifPrefix, at: offset + 2) {
+                } else if marker == 0xe1, orientation == nil, reader.has(PartName.exifPrefix, at: offset + 2)
+                {
                     orientation = Orientation(exif: (offset + 2)..<segment.upperBound, in: reader)
                 }
                 offset = segment.upperBound

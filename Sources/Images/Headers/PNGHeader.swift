@@ -13,7 +13,9 @@ enum PNGHeader {
     /// Walks length, type, data and checksum of every chunk; a cut file is the decoder's to refuse.
     private static func orientation(_ reader: ByteReader) -> Orientation {
         var offset = 8
-        while let length = try? reader.big(offset, size: 4), (try? reader.range(offset + 8, size: length)) != nil {
+        while let length = try? reader.big(offset, size: 4),
+            (try? reader.range(offset + 8, size: length)) != nil
+        {
             let data = (offset + 8)..<(offset + 8 + length)
             if reader.has(PartName.pngExif, at: offset + 4) { return Orientation(exif: data, in: reader) }
             if reader.has(PartName.pngEnd, at: offset + 4) { break }

@@ -77,7 +77,8 @@ enum WebPHeader {
         let frame = WebPFrame(
             bytes: (start + 16)..<data.upperBound,
             x: try reader.little(start, size: 3) * 2, y: try reader.little(start + 3, size: 3) * 2,
-            width: try reader.little(start + 6, size: 3) + 1, height: try reader.little(start + 9, size: 3) + 1,
+            width: try reader.little(start + 6, size: 3) + 1,
+            height: try reader.little(start + 9, size: 3) + 1,
             hasAlpha: hasAlpha)
         guard frame.x + frame.width <= width, frame.y + frame.height <= height else { throw .corrupt(.webp) }
         return frame

@@ -2,11 +2,11 @@ package import Checkpoints
 import Images
 
 /// InternVL in OpenGVLab's own layout (`InternVLChatModel`).
-package struct InternVLChat: ModelFamily {
+package struct InternVLChat: InternVLFamily {
     package let architectures = ["InternVLChatModel"]
     package let modelTypes = ["internvl_chat"]
 
-    private static let names = InternVL.Names(
+    static let names = InternVL.Names(
         vision: ["vision_model"],
         embedding: PatchEmbedding.Names(
             classToken: "embeddings.class_embedding", positions: "embeddings.position_embedding",
@@ -51,16 +51,5 @@ package struct InternVLChat: ModelFamily {
             storedType: try InternVLConfig.storedType(config, text: text),
             generation: try GenerationDefaults(files, text: text, vocabularyCount: shape.vocabularyCount),
             templateName: config.value("template") == nil ? nil : try config.string("template"))
-    }
-
-    package func load(
-        _ description: ModelDescription, _ loader: Loader,
-    ) throws(ModelError) -> any VisionLanguageModel {
-        guard let vision = description.vision else { preconditionFailure("InternVL has a vision tower") }
-        return try InternVL(description, vision, Self.names, loader)
-    }
-
-    package func mayRemain(_ tensor: String, _ description: ModelDescription) -> Bool {
-        InternVL.mayRemain(tensor, Self.names, description)
     }
 }

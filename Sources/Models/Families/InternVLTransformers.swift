@@ -1,12 +1,12 @@
 package import Checkpoints
 
 /// InternVL in the layout of Hugging Face transformers (`InternVLForConditionalGeneration`).
-package struct InternVLTransformers: ModelFamily {
+package struct InternVLTransformers: InternVLFamily {
     package let architectures = ["InternVLForConditionalGeneration"]
     package let modelTypes = ["internvl"]
 
     /// Hub folders have the names without `model.`; newer releases may write those with it.
-    private static let names = InternVL.Names(
+    static let names = InternVL.Names(
         vision: ["vision_tower", "model.vision_tower"],
         embedding: PatchEmbedding.Names(
             classToken: "embeddings.cls_token", positions: "embeddings.position_embeddings",
@@ -66,16 +66,5 @@ package struct InternVLTransformers: ModelFamily {
                 throw vision.refusal(key, "is false, but must be true")
             }
         }
-    }
-
-    package func load(
-        _ description: ModelDescription, _ loader: Loader,
-    ) throws(ModelError) -> any VisionLanguageModel {
-        guard let vision = description.vision else { preconditionFailure("InternVL has a vision tower") }
-        return try InternVL(description, vision, Self.names, loader)
-    }
-
-    package func mayRemain(_ tensor: String, _ description: ModelDescription) -> Bool {
-        InternVL.mayRemain(tensor, Self.names, description)
     }
 }

@@ -18,7 +18,9 @@ struct CompletionRequest: Sendable {
     static let maxPrompts = 8
 
     /// The names that errors may repeat.
-    static let fields: Set<String> = ["prompt", "model", "stop", "suffix", "user", "stream", "stream_options"]
+    static let fields: Set<String> = [
+        "prompt", "model", "stop", "suffix", "user", "stream", "stream_options",
+    ]
 
     /// Reads and checks a body.
     init(_ body: JSONValue, defaults: SamplingDefaults) throws(ServingError) {
@@ -34,11 +36,12 @@ struct CompletionRequest: Sendable {
         let addSpecialTokens = try fields.bool("add_special_tokens") ?? true
         let prompts = try Self.prompts(fields, addSpecialTokens: addSpecialTokens)
         if streams, prompts.count > 1 { throw fields.error("stream", "is not supported for several prompts") }
-        if echoes, topLogprobCount != nil {
-            throw fields.error("echo", "together with logprobs is not supported yet")
+        if echoes, topLogprobCount != nil, streams {
+            throw fields.error("echo", "together with logprobs is not supported for a stream")
         }
         var sampling = try fields.samplingOfOpenAI(defaults: defaults)
         sampling.topLogprobCount = topLogprobCount ?? 0
+        if echoes { sampling.promptLogprobCount = topLogprobCount }
         let stops = try fields.stops("stop")
         let keepsStop = try fields.bool("include_stop_str_in_output") ?? false
         let skipsSpecialTokens = try fields.bool("skip_special_tokens") ?? true

@@ -1,7 +1,5 @@
 import JSON
 import Scheduling
-import Tensors
-import Tokenizers
 
 /// What every object of one completion carries.
 struct CompletionHead: Sendable {
@@ -32,14 +30,17 @@ struct CompletionChoice: Sendable {
     private var finish = FinishReason.stop
     private(set) var tokenCount = 0
 
-    /// A choice that begins with `echo` and goes on with `pieces`.
+    /// A choice that begins with `echo` and goes on with `pieces`; the log-probabilities begin with those that `prompted`
+    /// was told of the prompt, if it is there.
     init(
         _ generation: Generation, echo: String, logprobs: CompletionLogprobs, _ pieces: [GenerationPiece],
+        prompt prompted: Generation? = nil,
     ) {
         self.generation = generation
         self.logprobs = logprobs
         text = Array(echo.utf8)
         for piece in pieces { append(piece) }
+        if let prompted { self.logprobs.prepend(promptOf: prompted, echo: echo) }
     }
 
     private mutating func append(_ piece: GenerationPiece) {
@@ -112,74 +113,6 @@ struct CompletionChunks: Sendable {
             }
         }
     }
-}
-
-/// Tokens with their log-probabilities and their places in the text.
-struct CompletionLogprobs: Sendable {
-    private let topCount: Int?
-    private var decoder: IncrementalDecoder
-    /// In characters, as Python counts them.
-    private var offset: Int
-    private var entries: [(token: GeneratedToken, offset: Int)] = []
-
-    /// Keeps nothing when `topCount` is nil; `offset` is where the answer begins.
-    init(topCount: Int?, _ request: GenerationRequest, _ generation: Generation, offset: Int) {
-        self.topCount = topCount
-        self.offset = offset
-        decoder = IncrementalDecoder(
-            generation.tokenizer, skipSpecialTokens: request.skipsSpecialTokens)
-    }
-
-    /// Whether there is no token.
-    var isEmpty: Bool { entries.isEmpty }
-
-    /// Adds the next token.
-    mutating func append(_ token: GeneratedToken) {
-        guard topCount != nil else { return }
-        entries.append((token, offset))
-        // Characters begin with any byte but 10xxxxxx.
-        offset += decoder.append(token.sampled.id).count { $0 & 0xc0 != 0x80 }
-    }
-
-    /// Forgets the tokens, not the place.
-    mutating func removeAll() { entries.removeAll(keepingCapacity: true) }
-
-    /// `{"tokens","token_logprobs","top_logprobs","text_offset"}`, or `null` when nothing is asked for.
-    fileprivate func write(_ generation: Generation, to json: inout JSONWriter) {
-        guard let topCount, !isEmpty else { return json.null() }
-        json.object { json in
-            json.array("tokens") { json in
-                for entry in entries { json.string(generation.text(of: entry.token.sampled.id)) }
-            }
-            json.array("token_logprobs") { json in
-                for entry in entries { json.number(Self.finite(entry.token.sampled.logprob)) }
-            }
-            json.array("top_logprobs") { json in
-                for entry in entries { Self.write(top: topCount, of: entry.token, generation, to: &json) }
-            }
-            json.array("text_offset") { json in
-                for entry in entries { json.int(entry.offset) }
-            }
-        }
-    }
-
-    /// The likeliest tokens and the chosen one, by their texts; of equal texts the likeliest.
-    private static func write(
-        top count: Int, of token: GeneratedToken, _ generation: Generation, to json: inout JSONWriter,
-    ) {
-        let sampled = token.sampled
-        var names: Set<String> = []
-        json.object { json in
-            let likeliest = sampled.top.prefix(count).map { ($0.id, $0.logprob) }
-            for (id, logprob) in likeliest + [(sampled.id, sampled.logprob)] {
-                let name = generation.text(of: id)
-                if names.insert(name).inserted { json.member(name, finite(logprob)) }
-            }
-        }
-    }
-
-    /// JSON has no infinity; OpenAI writes −9999 for a token that cannot be.
-    private static func finite(_ logprob: Float) -> Float { logprob.isFinite ? logprob : -9_999 }
 }
 
 extension JSONWriter {

@@ -69,7 +69,9 @@ struct CompletionRoutes: Sendable {
             let logprobs = CompletionLogprobs(
                 topCount: request.topLogprobCount, generationRequest, generation,
                 offset: echo.unicodeScalars.count)
-            return CompletionChoice(generation, echo: echo, logprobs: logprobs, pieces)
+            return CompletionChoice(
+                generation, echo: echo, logprobs: logprobs, pieces,
+                prompt: request.echoes && request.topLogprobCount != nil ? generations[0] : nil)
         }
     }
 

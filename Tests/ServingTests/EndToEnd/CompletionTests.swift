@@ -77,7 +77,8 @@ struct CompletionTests {
             #expect(reply["usage", "prompt_tokens"] != whole["usage", "prompt_tokens"])
             let stream = try await server.post(
                 "/v1/completions",
-                #"{"prompt":"One","n":2,"max_tokens":6,"ignore_eos":true,"seed":7,"stream":true,"logprobs":1}"#)
+                #"{"prompt":"One","n":2,"max_tokens":6,"ignore_eos":true,"seed":7,"stream":true,"logprobs":1}"#
+            )
             let choices = stream.events.flatMap { $0["choices"].elements }
             for index in 0..<2 {
                 let own = choices.filter { $0["index"] == .int(index) }
@@ -141,9 +142,40 @@ struct CompletionTests {
             #expect(parts.flatMap { $0["text_offset"].elements } == logprobs["text_offset"].elements)
             #expect(parts.flatMap { $0["tokens"].elements } == logprobs["tokens"].elements)
             let chosen = try await server.post("/v1/completions", body(#""prompt":"Hello","logprobs":0"#))
-            #expect(chosen["choices", "0", "logprobs", "top_logprobs"].elements.allSatisfy {
-                $0.object?.members.count == 1
-            })
+            #expect(
+                chosen["choices", "0", "logprobs", "top_logprobs"].elements.allSatisfy {
+                    $0.object?.members.count == 1
+                })
+        }
+    }
+
+    @Test func `an echoed prompt has log-probabilities too`() async throws {
+        try await TestServer.run { server in
+            let native = try await server.post("/generate", native("[5,6,7]"))
+            let ids = native["tokens"].elements.compactMap { $0["id"].int }
+            let wanted = native["tokens"].elements.compactMap { $0["logprob"].double }
+            let prompt = ([5, 6, 7] + ids).map(String.init).joined(separator: ",")
+            let fields =
+                #"{"prompt":[\#(prompt)],"max_tokens":1,"echo":true,"logprobs":1,"temperature":0,"n":2}"#
+            let reply = try await server.post("/v1/completions", fields)
+            #expect(reply.status == 200, "\(reply.body)")
+            for choice in reply["choices"].elements {
+                let logprobs = choice["logprobs"]
+                let found = logprobs["token_logprobs"].elements
+                #expect(found.first == .null && logprobs["top_logprobs"].elements.first == .null)
+                for (place, logprob) in wanted.enumerated() {
+                    #expect(abs((found[3 + place].double ?? 1) - logprob) < 1e-4)
+                }
+                #expect(logprobs["text_offset"].elements.count == found.count)
+            }
+            let hello = try await server.post(
+                "/v1/completions", body(#""prompt":"Hello, world","echo":true,"logprobs":0"#))
+            let tokens = hello["choices", "0", "logprobs", "tokens"].elements.compactMap(\.text)
+            let text = try #require(hello["choices", "0", "text"].text)
+            #expect(tokens.joined() == text && text.hasPrefix("Hello, world"))
+            let lengths = tokens.map(\.unicodeScalars.count)
+            let offsets = lengths.indices.map { lengths[..<$0].reduce(0, +) }
+            #expect(hello["choices", "0", "logprobs", "text_offset"].elements.map(\.int) == offsets)
         }
     }
 
@@ -156,7 +188,8 @@ struct CompletionTests {
         (#""prompt":["a","b"],"stream":true"#, "stream"), (#""prompt":"a","suffix":"b""#, "suffix"),
         (#""prompt":"a","logprobs":6"#, "logprobs"), (#""prompt":"a","logprobs":-1"#, "logprobs"),
         (#""prompt":"a","logprobs":true"#, "logprobs"), (#""prompt":"a","echo":1"#, "echo"),
-        (#""prompt":"a","echo":true,"logprobs":1"#, "echo"), (#""prompt":"a","max_tokens":0"#, "max_tokens"),
+        (#""prompt":"a","echo":true,"logprobs":1,"stream":true"#, "echo"),
+        (#""prompt":"a","max_tokens":0"#, "max_tokens"),
         (#""prompt":"a","top_p":2"#, "top_p"), (#""prompt":"a","stop":[""]"#, "stop"),
         (#""prompt":"a","n":0"#, "n"), (#""prompt":"a","best_of":9"#, "best_of"),
         (#""prompt":"a","temperature":-1"#, "temperature"), (#""prompt":"a","seed":-2"#, "seed"),

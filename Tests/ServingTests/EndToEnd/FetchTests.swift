@@ -113,7 +113,9 @@ struct FetchTests {
             let text = body("https://localhost:\(origin.port)/x")
             try await TestServer.run(configure: { $0.allowPrivateURLs = true }) { server in
                 let refused = try await server.post("/generate", text)
-                #expect(refused.status == 400 && refused["error", "message"] == .string(FetchError.unreachable.message))
+                #expect(
+                    refused.status == 400
+                        && refused["error", "message"] == .string(FetchError.unreachable.message))
                 #expect(origin.requests.isEmpty)
             }
             try await TestServer.run(configure: {

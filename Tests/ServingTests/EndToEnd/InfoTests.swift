@@ -33,8 +33,9 @@ struct InfoTests {
             // Twelve tiles and a thumbnail, of 16 tokens each, without the cap.
             let wide = #"{"type":"image_size","data":[4000,3000]}"#
             let all = try await server.post("/tokens", count("<image>", wide))["ntokens"].int ?? 0
-            let capped = try await server.post(
-                "/tokens", count("<image>", wide, #""image_max_patch_num":1"#))["ntokens"].int ?? 0
+            let capped =
+                try await server.post(
+                    "/tokens", count("<image>", wide, #""image_max_patch_num":1"#))["ntokens"].int ?? 0
             #expect(all == 13 * 16 + capped - 16)
             #expect(server.engine.statistics().requestsSubmitted == 1)
         }
@@ -42,7 +43,9 @@ struct InfoTests {
 
     @Test func `what cannot be counted is refused`() async throws {
         try await TestServer.run { server in
-            let sizes = ["[0,1]", "[1]", "[-1,5]", "5", "[9223372036854775807,9223372036854775807]", "[1,100000]"]
+            let sizes = [
+                "[0,1]", "[1]", "[-1,5]", "5", "[9223372036854775807,9223372036854775807]", "[1,100000]",
+            ]
             for size in sizes {
                 let image = #"{"type":"image_size","data":\#(size)}"#
                 let reply = try await server.post("/tokens", count("<image>", image))
@@ -51,8 +54,10 @@ struct InfoTests {
             }
             let size = #"{"type":"image_size","data":[9,9]}"#
             let bodies = [
-                "{}", "[]", #"{"text":5}"#, #"{"text":""}"#, count("no tag", size), count("<image>", #"{"type":"x"}"#),
-                count("<image>", size, #""image_max_patch_num":257"#), count(String(repeating: "x", count: 1 << 21)),
+                "{}", "[]", #"{"text":5}"#, #"{"text":""}"#, count("no tag", size),
+                count("<image>", #"{"type":"x"}"#),
+                count("<image>", size, #""image_max_patch_num":257"#),
+                count(String(repeating: "x", count: 1 << 21)),
             ]
             for body in bodies { #expect(try await server.post("/tokens", body).status == 400) }
             let generate = #"{"inputs":"<image>","multimodal_params":{"images":[\#(size)]}}"#
@@ -62,9 +67,11 @@ struct InfoTests {
     }
 
     @Test func `the server tells its name, its arguments and its load`() async throws {
-        try await TestServer.run(configure: {
-            $0.startArguments = ["port": .int(8080), "eos_id": .array([.int(1)]), "model_name": .null]
-        }) { server in
+        try await TestServer.run(
+            configure: {
+                $0.startArguments = ["port": .int(8080), "eos_id": .array([.int(1)]), "model_name": .null]
+            }, altered: { _ in .delay(seconds: 0.003) }
+        ) { server in
             #expect(try await server.send("GET", "/get_model_name").body == #"{"model_name":"fixture"}"#)
             #expect(try await server.post("/get_model_name", "").status == 200)
             let info = try await server.send("GET", "/get_server_info")

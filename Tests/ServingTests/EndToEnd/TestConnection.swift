@@ -21,7 +21,8 @@ struct TestConnection: Sendable {
                 .channelOption(.socketOption(.so_rcvbuf), value: .init(receiveBytes))
                 .channelOption(.autoRead, value: false)
         }
-        channel = try await bootstrap
+        channel =
+            try await bootstrap
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     if let tls {

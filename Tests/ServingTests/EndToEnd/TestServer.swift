@@ -92,7 +92,7 @@ struct TestServer: Sendable {
     func post(_ path: String, _ body: String) async throws -> TestReply { try await send("POST", path, body) }
 
     /// Waits until the engine has nothing to do and keeps nothing; fails after `seconds`.
-    func settle(seconds: Double = 5) async throws {
+    func settle(seconds: Double = 15) async throws {
         let start = ContinuousClock.now
         while true {
             let now = engine.statistics()
