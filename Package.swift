@@ -80,10 +80,12 @@ let package = Package(
         .executableTarget(
             name: "vireo",
             dependencies: [
-                "Benchmarks", "Serving", "Engine", "Prompts", "Models", "Checkpoints", "CPUBackend", "Tensors",
+                "Benchmarks", "Serving", "Engine", "Prompts", "Models", "Checkpoints", "CPUBackend",
+                "Tensors",
                 "Tokenizers",
                 "Images", "Jinja", "JSON", "Scheduling", arguments, httpClient, logging,
-                .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
             ],
             swiftSettings: settings),
         .target(name: "TestRandom", path: "Tests/Random", swiftSettings: settings),

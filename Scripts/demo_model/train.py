@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+import assemble
 import data
 import smollm2
 from assets import Assets
@@ -43,7 +44,7 @@ def parsed():
     arguments.add_argument("--delta-rate", type=float, default=8e-4)
     arguments.add_argument("--projector-rate", type=float, default=1e-3)
     arguments.add_argument("--start", choices=["dinov2", "random"], default="dinov2")
-    arguments.add_argument("--resume", type=Path)
+    arguments.add_argument("--resume", type=Path, help="a checkpoint.pt, or the weights.safetensors that ships")
     arguments.add_argument("--decay", type=float, default=0.4, help="the share of the time in which the rate falls")
     arguments.add_argument("--seed", type=int, default=1)
     arguments.add_argument("--every", type=int, default=100)
@@ -96,7 +97,11 @@ def main():
             },
         )
     if options.resume:
-        net.load_state_dict(torch.load(options.resume, map_location="cpu"), strict=False)
+        if options.resume.suffix == ".safetensors":
+            state = {n: torch.from_numpy(np.array(a, np.float32)) for n, a in assemble.learned(options.resume).items()}
+        else:
+            state = torch.load(options.resume, map_location="cpu")
+        net.load_state_dict(state)
     net.to(device)
     classes = Assets(options.work, "train").classes
     sorter = demo.Sorter(classes, data.Encoder(str(options.work / "tokenizer.json")), net.llm.table).to(device)

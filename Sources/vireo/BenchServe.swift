@@ -24,7 +24,9 @@ struct BenchServe: AsyncParsableCommand {
     @Option(name: .flag("max_concurrency"), help: "The most requests at once.")
     var concurrency = 8
 
-    @Option(name: .flag("request_rate"), help: "Requests a second, at random times; by default as many as may run.")
+    @Option(
+        name: .flag("request_rate"),
+        help: "Requests a second, at random times; by default as many as may run.")
     var rate: Double?
 
     @Option(name: .flag("input_words"), help: "Words of a prompt.")
@@ -39,7 +41,8 @@ struct BenchServe: AsyncParsableCommand {
     @Option(name: .flag("image_size"), help: "Their size, WIDTHxHEIGHT.")
     var imageSize = PictureSize.tile
 
-    @Option(name: .flag("distinct_images"), help: "How many different pictures there are; by default all differ.")
+    @Option(
+        name: .flag("distinct_images"), help: "How many different pictures there are; by default all differ.")
     var distinctImages: Int?
 
     @Option(name: .flag("seed"), help: "Decides prompts, pictures and times.")
@@ -75,7 +78,8 @@ struct BenchServe: AsyncParsableCommand {
         let report = ServingReport(
             requests, seconds: BenchStep.now - start,
             objectives: ServingReport.Objectives(
-                timeToFirstToken: goodFirstToken.map { $0 / 1000 }, timePerOutputToken: goodToken.map { $0 / 1000 }))
+                timeToFirstToken: goodFirstToken.map { $0 / 1000 },
+                timePerOutputToken: goodToken.map { $0 / 1000 }))
         if printsJSON { print(report.json) } else { for line in report.lines { print(line) } }
     }
 

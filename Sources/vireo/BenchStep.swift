@@ -22,7 +22,8 @@ struct BenchStep: AsyncParsableCommand {
     @Option(name: .flag("output_len"), help: "Tokens of an answer.")
     var outputLength = 128
 
-    @Option(name: .flag("batch"), parsing: .upToNextOption, help: "How many requests run at once: one run each.")
+    @Option(
+        name: .flag("batch"), parsing: .upToNextOption, help: "How many requests run at once: one run each.")
     var batchSizes = [1, 4]
 
     @Option(name: .flag("image_size"), help: "Also measure pictures of this size, WIDTHxHEIGHT.")
@@ -52,10 +53,11 @@ struct BenchStep: AsyncParsableCommand {
         let firsts = answers.compactMap(\.pieces.first)
         let prefill = (firsts.max() ?? start) - start
         let decode = (answers.compactMap(\.completed).max() ?? start) - (firsts.max() ?? start)
-        let steps = Double(answers.reduce(0) { sum, answer in
-            // Tokens that came while every request was past its prompt.
-            sum + answer.pieces.count { $0 > (firsts.max() ?? start) }
-        })
+        let steps = Double(
+            answers.reduce(0) { sum, answer in
+                // Tokens that came while every request was past its prompt.
+                sum + answer.pieces.count { $0 > (firsts.max() ?? start) }
+            })
         print(
             "batch \(batch): prefill \(Decimals.two(Double(batch * inputLength) / prefill)) tokens/s "
                 + "(\(batch) × \(inputLength) in \(Text.seconds(prefill))), "
@@ -72,13 +74,16 @@ struct BenchStep: AsyncParsableCommand {
             tokens = planned.tokenCount
             let prompt = try loaded.prompts.prompt(text: "<image>", images: [planned], addSpecialTokens: true)
             let stream = try engine.submit(
-                prompt, images: [ImageSource(tiles: planned.tiles)], sampling: SamplingParameters(maxNewTokens: 1))
+                prompt, images: [ImageSource(tiles: planned.tiles)],
+                sampling: SamplingParameters(maxNewTokens: 1))
             let answer = try await Self.times(of: stream, sent: Self.now)
             // The first one warms up.
             if seed > 0, let first = answer.timeToFirstToken { times.append(first) }
         }
         let median = Distribution(times).median
-        print("picture \(size): \(tokens) image tokens, first token after \(Text.seconds(median)) (median of 4)")
+        print(
+            "picture \(size): \(tokens) image tokens, first token after \(Text.seconds(median)) (median of 4)"
+        )
     }
 
     private func measure(

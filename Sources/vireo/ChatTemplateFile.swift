@@ -20,7 +20,9 @@ enum ChatTemplateFile {
         }
     }
 
-    private static func source(_ folder: String, _ override: String?, _ tokenizer: ConfigSection?) throws -> String? {
+    private static func source(_ folder: String, _ override: String?, _ tokenizer: ConfigSection?) throws
+        -> String?
+    {
         if let override {
             guard let bytes = try Files.read(override, atMost: 4 << 20) else {
                 throw StartError("--chat_template: there is no file \(override)")

@@ -7,10 +7,14 @@ struct EngineOptions: ParsableArguments {
     @Option(name: .flag("mem_fraction"), help: "The part of the free memory that caches may take.")
     var memoryFraction = 0.8
 
-    @Option(name: .flag("max_total_token_num"), help: "Tokens whose keys and values are held; by default by memory.")
+    @Option(
+        name: .flag("max_total_token_num"),
+        help: "Tokens whose keys and values are held; by default by memory.")
     var totalTokens: Int?
 
-    @Option(name: .flag("max_req_total_len"), help: "The longest prompt and answer; by default the model's limit.")
+    @Option(
+        name: .flag("max_req_total_len"), help: "The longest prompt and answer; by default the model's limit."
+    )
     var sequenceLength: Int?
 
     @Option(name: .flag("running_max_req_size"), help: "The most requests that run at once.")
@@ -22,7 +26,9 @@ struct EngineOptions: ParsableArguments {
     @Option(name: .flag("batch_max_tokens"), help: "The most tokens of a step.")
     var tokensPerStep = 2048
 
-    @Option(name: .flag("chunked_prefill_size"), help: "The most prompt tokens of one request in a step; by default half.")
+    @Option(
+        name: .flag("chunked_prefill_size"),
+        help: "The most prompt tokens of one request in a step; by default half.")
     var chunkSize: Int?
 
     @Flag(name: .flag("disable_dynamic_prompt_cache"), help: "Compute every prompt afresh.")
@@ -34,7 +40,9 @@ struct EngineOptions: ParsableArguments {
     @Option(name: .flag("embed_cache_storage_size"), help: "The most gigabytes of embeddings that are kept.")
     var imageCacheGigabytes = 4.0
 
-    @Option(name: .flag("visual_infer_batch_size"), help: "The most tiles that go through the vision tower at once.")
+    @Option(
+        name: .flag("visual_infer_batch_size"),
+        help: "The most tiles that go through the vision tower at once.")
     var tilesPerStep = 4
 
     @Option(name: .flag("tp"), help: "Devices the text tower is divided over: 1 in this version.")
@@ -72,14 +80,17 @@ struct EngineOptions: ParsableArguments {
 
     private func checkParallelism() throws {
         let onlyOne = [
-            ("--tp", tensorParallel), ("--visual_dp", visualDataParallel), ("--visual_tp", visualTensorParallel),
+            ("--tp", tensorParallel), ("--visual_dp", visualDataParallel),
+            ("--visual_tp", visualTensorParallel),
             ("--nnodes", nodes),
         ]
         for (flag, value) in onlyOne where value != 1 {
-            throw ValidationError("\(flag) \(value) is not supported yet: this version runs on one device; use \(flag) 1")
+            throw ValidationError(
+                "\(flag) \(value) is not supported yet: this version runs on one device; use \(flag) 1")
         }
         guard nodeRank == 0 else {
-            throw ValidationError("--node_rank \(nodeRank) is not supported yet: this version runs on one machine")
+            throw ValidationError(
+                "--node_rank \(nodeRank) is not supported yet: this version runs on one machine")
         }
     }
 

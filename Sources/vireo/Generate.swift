@@ -9,7 +9,8 @@ import Tokenizers
 
 /// `vireo generate`: answers one prompt on the terminal, without a server.
 struct Generate: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Answers one prompt about pictures, without a server.")
+    static let configuration = CommandConfiguration(
+        abstract: "Answers one prompt about pictures, without a server.")
 
     @OptionGroup var model: ModelOptions
     @OptionGroup var engine: EngineOptions
@@ -23,7 +24,9 @@ struct Generate: AsyncParsableCommand {
     @Option(name: .flag("system"), help: "A system message.")
     var system: String?
 
-    @Flag(name: .flag("raw"), help: "Take the prompt as it is, without the chat template; <image> marks a picture.")
+    @Flag(
+        name: .flag("raw"),
+        help: "Take the prompt as it is, without the chat template; <image> marks a picture.")
     var isRaw = false
 
     @Option(name: .flag("max_new_tokens"), help: "The longest answer, in tokens.")
@@ -67,7 +70,9 @@ struct Generate: AsyncParsableCommand {
         }
     }
 
-    private func submit(_ images: [PlannedImage], _ prompts: PromptBuilder, to engine: Engine) throws -> TokenStream {
+    private func submit(_ images: [PlannedImage], _ prompts: PromptBuilder, to engine: Engine) throws
+        -> TokenStream
+    {
         let sampling = try SamplingParameters(
             temperature: temperature, topK: topK, topP: topP, seed: seed, maxNewTokens: maxNewTokens)
         let prepared: PreparedPrompt

@@ -17,10 +17,14 @@ struct Inspect: ParsableCommand {
 
     @Option(
         name: .flag("make-random"),
-        help: "A folder with config.json and the tokenizer: make a checkpoint of its shape with random weights.")
+        help:
+            "A folder with config.json and the tokenizer: make a checkpoint of its shape with random weights."
+    )
     var randomShape: String?
 
-    @Option(name: .flag("output"), help: "Where --make-random writes the checkpoint: a folder that is not there yet.")
+    @Option(
+        name: .flag("output"),
+        help: "Where --make-random writes the checkpoint: a folder that is not there yet.")
     var output: String?
 
     @Option(name: .flag("seed"), help: "Decides the random weights.")
@@ -44,7 +48,9 @@ struct Inspect: ParsableCommand {
         let description = try ModelFamilies.describe(folder)
         for line in Summary.lines(description) { print(line) }
         let checkpoint = try Checkpoint(folder: folder)
-        print("weights             \(checkpoint.tensorNames.count) tensors, \(Text.bytes(checkpoint.byteCount))")
+        print(
+            "weights             \(checkpoint.tensorNames.count) tensors, \(Text.bytes(checkpoint.byteCount))"
+        )
     }
 
     private func makeRandom(_ shape: String, _ output: String) throws {

@@ -1,5 +1,5 @@
-import Checkpoints
 import CPUBackend
+import Checkpoints
 import Engine
 import Images
 import Jinja
@@ -21,7 +21,9 @@ struct LoadedModel {
         let folder = options.modelFolder
         var description = try ModelFamilies.describe(folder)
         if !options.endIDs.isEmpty { description.generation.endIDs = options.endIDs.map { Int32($0) } }
-        if let vision = description.vision, let length = try Environment.imageLength(), length != vision.tokensPerTile {
+        if let vision = description.vision, let length = try Environment.imageLength(),
+            length != vision.tokensPerTile
+        {
             throw StartError(
                 "INTERNVL_IMAGE_LENGTH is \(length), but this model's tower makes \(vision.tokensPerTile) tokens of a "
                     + "tile; unset the variable or set it to \(vision.tokensPerTile)")
@@ -36,8 +38,10 @@ struct LoadedModel {
         let template = try ChatTemplateFile.load(
             folder: folder, override: options.chatTemplate, builtIn: description.templateName, rules: rules)
         prompts = try PromptBuilder(
-            tokenizer: tokenizer, template: template, rules: rules, vocabularyCount: description.text.vocabularyCount)
-        let device = CPUDevice(threadCount: options.threads ?? Processor.coreCount, exact: options.elementType == .f32)
+            tokenizer: tokenizer, template: template, rules: rules,
+            vocabularyCount: description.text.vocabularyCount)
+        let device = CPUDevice(
+            threadCount: options.threads ?? Processor.coreCount, exact: options.elementType == .f32)
         let source: any TensorSource =
             options.loadFormat == "dummy"
             ? ModelFamilies.randomWeights(for: description, seed: 0) : try Checkpoint(folder: folder)

@@ -8,16 +8,21 @@ struct ModelOptions: ParsableArguments {
 
     @Option(
         name: .flag("data_type"),
-        help: "bfloat16 (bf16), or float32 (fp32): the type weights and cache are kept in. float16 is kept as bfloat16.")
+        help:
+            "bfloat16 (bf16), or float32 (fp32): the type weights and cache are kept in. float16 is kept as bfloat16."
+    )
     var dataType = "bfloat16"
 
     @Option(name: .flag("load_format"), help: "auto, or dummy for random weights in the checkpoint's shape.")
     var loadFormat = "auto"
 
-    @Option(name: .flag("chat_template"), help: "A Jinja file to use instead of the checkpoint's chat template.")
+    @Option(
+        name: .flag("chat_template"), help: "A Jinja file to use instead of the checkpoint's chat template.")
     var chatTemplate: String?
 
-    @Option(name: .flag("tokenizer_mode"), help: "Accepted for compatibility; fast and auto are the same, slow is refused.")
+    @Option(
+        name: .flag("tokenizer_mode"),
+        help: "Accepted for compatibility; fast and auto are the same, slow is refused.")
     var tokenizerMode = "fast"
 
     @Option(name: .flag("eos_id"), help: "Token ids that end an answer, instead of the checkpoint's.")
@@ -29,7 +34,9 @@ struct ModelOptions: ParsableArguments {
     @Option(name: .flag("threads"), help: "Threads that compute; by default one a core.")
     var threads: Int?
 
-    @Flag(name: .flag("trust_remote_code"), help: "Accepted for compatibility; code from a checkpoint is never run.")
+    @Flag(
+        name: .flag("trust_remote_code"),
+        help: "Accepted for compatibility; code from a checkpoint is never run.")
     var trustsRemoteCode = false
 
     /// The type of weights and cache.
@@ -45,7 +52,8 @@ struct ModelOptions: ParsableArguments {
             throw ValidationError("--load_format must be auto or dummy")
         }
         guard ["fast", "auto"].contains(tokenizerMode) else {
-            throw ValidationError("--tokenizer_mode slow is not supported: there is one tokenizer, and it is fast")
+            throw ValidationError(
+                "--tokenizer_mode slow is not supported: there is one tokenizer, and it is fast")
         }
         try Bounds.check("--max_tiles", maxTiles, 1...256)
         try Bounds.check("--threads", threads, 1...1024)

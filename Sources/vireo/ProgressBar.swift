@@ -29,7 +29,9 @@ enum Console {
     static func error(_ text: String, terminator: String = "\n") {
         var bytes = Array((text + terminator).utf8)[...]
         while !bytes.isEmpty {
-            let written = unsafe bytes.withUnsafeBytes { unsafe write(STDERR_FILENO, $0.baseAddress, $0.count) }
+            let written = unsafe bytes.withUnsafeBytes {
+                unsafe write(STDERR_FILENO, $0.baseAddress, $0.count)
+            }
             // A closed or full standard error is not worth stopping for.
             guard written > 0 else { return }
             bytes = bytes.dropFirst(written)

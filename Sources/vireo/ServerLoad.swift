@@ -22,7 +22,8 @@ struct ServerLoad: Sendable {
         request.headers.add(name: "Content-Type", value: "application/json")
         request.body = .bytes(ByteBuffer(bytes: body(index: index)))
         var times = RequestTimes(sent: BenchStep.now - start)
-        guard let response = try? await client.execute(request, timeout: .hours(1)), response.status == .ok else {
+        guard let response = try? await client.execute(request, timeout: .hours(1)), response.status == .ok
+        else {
             return times
         }
         var reader = EventReader()
@@ -53,7 +54,8 @@ struct ServerLoad: Sendable {
 
     private func body(index: Int) -> [UInt8] {
         var random = SystemlessRandom(state: seed &+ UInt64(index) &* 977)
-        let text = (0..<inputWords).map { _ in Self.words[random.below(Self.words.count)] }.joined(separator: " ")
+        let text = (0..<inputWords).map { _ in Self.words[random.below(Self.words.count)] }.joined(
+            separator: " ")
         return JSONWriter.bytes { json in
             json.object { json in
                 json.member("model", model)
@@ -81,7 +83,8 @@ struct ServerLoad: Sendable {
 
     private func writeImage(_ json: inout JSONWriter, _ number: Int) {
         let picture = distinctImages.map { number % $0 } ?? number
-        let file = NoisePicture.png(width: imageSize.width, height: imageSize.height, seed: seed &+ UInt64(picture))
+        let file = NoisePicture.png(
+            width: imageSize.width, height: imageSize.height, seed: seed &+ UInt64(picture))
         json.object { json in
             json.member("type", "image_url")
             json.object("image_url") { json in
@@ -91,7 +94,8 @@ struct ServerLoad: Sendable {
     }
 
     private static let words = [
-        "apple", "river", "stone", "green", "seven", "cloud", "paper", "train", "light", "mouse", "table", "quiet",
+        "apple", "river", "stone", "green", "seven", "cloud", "paper", "train", "light", "mouse", "table",
+        "quiet",
         "north", "early", "bread", "glass",
     ]
 }

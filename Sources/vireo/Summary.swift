@@ -10,7 +10,8 @@ enum Summary {
         let description = loaded.description
         let statistics = engine.statistics()
         var parts = [
-            "\(description.modelType) with \(description.textModelType)", elementType.rawValue, loaded.device.name,
+            "\(description.modelType) with \(description.textModelType)", elementType.rawValue,
+            loaded.device.name,
             "sequences up to \(engine.limits.maxSequenceLength) tokens",
             "\(statistics.totalPages * statistics.pageSize) tokens of cache",
         ]
@@ -40,7 +41,8 @@ enum Summary {
                     + "\(vision.tokensPerTile) tokens each",
             ]
         }
-        lines.append("end tokens          \(description.generation.endIDs.map(String.init).joined(separator: ", "))")
+        lines.append(
+            "end tokens          \(description.generation.endIDs.map(String.init).joined(separator: ", "))")
         return lines
     }
 

@@ -1,8 +1,8 @@
-import TestRandom
 import CPUBackend
 import Checkpoints
 import Images
 import Tensors
+import TestRandom
 import TestSupport
 
 @testable import Models

@@ -1,4 +1,5 @@
 import TestRandom
+
 @testable import Scheduling
 
 /// A seeded world round a scheduler: requests arrive, leave and come back, pictures are prepared late or not

@@ -95,7 +95,8 @@ extension PrometheusText {
             "vireo_cached_prompt_tokens_total", "counter", "Tokens of prompts that were not computed again.",
             engine.cachedPromptTokens)
         single(
-            "vireo_kv_evictions_total", "counter", "Kept pages of keys and values put out.", engine.pageEvictions)
+            "vireo_kv_evictions_total", "counter", "Kept pages of keys and values put out.",
+            engine.pageEvictions)
         single("vireo_generated_tokens_total", "counter", "Tokens of answers.", engine.generatedTokens)
         single("vireo_engine_steps_total", "counter", "Steps of the model.", engine.steps)
         single(
