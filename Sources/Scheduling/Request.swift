@@ -21,8 +21,8 @@ struct Request: Sendable {
     private var counter = TokenCounter()
     /// The full pages it shares, from the first token on.
     var sharedPath: [PrefixCache.NodeIndex] = []
-    /// The pages it alone writes, behind the shared ones.
-    var ownPages: [PageIndex] = []
+    /// All of its pages in order: the shared ones, then those it alone writes.
+    var pages: [PageIndex] = []
     /// The pictures it has a reference to, distinct.
     var heldImages: Set<ImageKey> = []
     /// Whether its start was announced.
@@ -67,7 +67,9 @@ struct Request: Sendable {
     var isUnscored: Bool { sampling.promptLogprobCount != nil && scoredCount < prompt.tokenIDs.count - 1 }
 
     /// How many pages it has.
-    var pageCount: Int { sharedPath.count + ownPages.count }
+    var pageCount: Int { pages.count }
+    /// The pages it alone writes.
+    var ownPages: ArraySlice<PageIndex> { pages.dropFirst(sharedPath.count) }
     /// How many tokens the answer has so far.
     var generatedCount: Int { tokens.count - prompt.tokenIDs.count }
     /// Whether exactly its last token waits to be stored, and that one was generated.

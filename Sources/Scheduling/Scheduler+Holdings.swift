@@ -39,7 +39,7 @@ extension Scheduler {
         guard let own = pages.take(needed) else { return false }
         var admitted = waiting.remove(at: index)
         admitted.sharedPath = path
-        admitted.ownPages = own
+        admitted.pages = pages.pages(of: path) + own
         admitted.storedCount = storedCount
         admitted.heldImages = Set(images.map(\.key))
         note(&admitted, storedCount: storedCount, imageHits: hits)
@@ -76,7 +76,8 @@ extension Scheduler {
         running[index].sharedPath = pages.insert(
             request.keys[start..<(start + fullCount * limits.pageSize)],
             pages: Array(request.ownPages.prefix(fullCount)), below: request.sharedPath)
-        running[index].ownPages.removeFirst(fullCount)
+        running[index].pages =
+            pages.pages(of: running[index].sharedPath) + request.ownPages.dropFirst(fullCount)
     }
 
     /// Puts a request into the queue by its age.
@@ -96,7 +97,7 @@ extension Scheduler {
     mutating func release(_ request: Request) {
         mayAdmit = true
         pages.letGo(request.sharedPath)
-        pages.release(request.ownPages)
+        pages.release(Array(request.ownPages))
         for key in request.heldImages where cache.release(key) { discarded.append(key) }
     }
 

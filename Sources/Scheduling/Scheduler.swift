@@ -196,7 +196,7 @@ package struct Scheduler: Sendable {
         return SequenceStep(
             id: request.id, tokens: Array(request.tokens[range]), start: range.lowerBound,
             imageRows: imageRows(request, range),
-            pages: pages.pages(of: request.sharedPath) + request.ownPages,
+            pages: request.pages,
             choice: isLast
                 ? TokenChoice(
                     sampling: request.sampling, seed: request.seed, index: request.generatedCount,
@@ -227,7 +227,7 @@ package struct Scheduler: Sendable {
             guard let index = running.firstIndex(where: { $0.id == id }) else { return false }
             if running[index].pageCount * limits.pageSize > running[index].storedCount { return true }
             if let page = pages.take(1) {
-                running[index].ownPages += page
+                running[index].pages += page
                 return true
             }
             guard let youngest = running.indices.max(by: { running[$0].id < running[$1].id }) else {
@@ -244,7 +244,7 @@ package struct Scheduler: Sendable {
         var request = running.remove(at: index)
         release(request)
         request.sharedPath = []
-        request.ownPages = []
+        request.pages = []
         request.heldImages = []
         request.storedCount = 0
         insertWaiting(request)

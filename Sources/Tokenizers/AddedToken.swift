@@ -17,6 +17,20 @@ package struct AddedToken: Sendable {
     /// Whether it is looked for in normalized text.
     package let isNormalized: Bool
 
+    /// A token by its parts.
+    package init(
+        id: Int32, content: String, isSpecial: Bool, isSingleWord: Bool = false, stripsLeft: Bool = false,
+        stripsRight: Bool = false, isNormalized: Bool = false
+    ) {
+        self.id = id
+        self.content = content
+        self.isSpecial = isSpecial
+        self.isSingleWord = isSingleWord
+        self.stripsLeft = stripsLeft
+        self.stripsRight = stripsRight
+        self.isNormalized = isNormalized
+    }
+
     /// Reads an element of `added_tokens`.
     init(_ value: JSONValue) throws(TokenizerError) {
         guard let content = value["content"].string, let id = value["id"].identifier, id >= 0 else {

@@ -89,8 +89,10 @@ struct AddedTokenMatcher: Sendable {
         return child
     }
 
-    private func longestMatch(_ bytes: Span<UInt8>, _ range: Range<Int>) -> (token: Int, end: Int)? {
+    /// The token with the longest spelling at the start of `bytes[range]`, and where it ends.
+    func longestMatch(_ bytes: Span<UInt8>, _ range: Range<Int>) -> (token: Int, end: Int)? {
         var match: (token: Int, end: Int)?
+        guard !isEmpty else { return nil }
         var node = Int(first[Int(bytes[range.lowerBound])])
         var position = range.lowerBound + 1
         while node != 0 {

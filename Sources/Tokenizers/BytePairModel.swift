@@ -1,96 +1,105 @@
-import JSON
-
-/// Byte-pair encoding's tables: a vocabulary and the merges that build it up from bytes.
+/// Byte-pair encoding's tables: a vocabulary and the merges that build it up from bytes or scalars.
 struct BytePairModel: Sendable {
-    /// What becomes of a byte that the vocabulary does not have.
+    /// What becomes of a byte or scalar that the vocabulary does not have.
     struct Unknown: Sendable {
         /// The id that takes its place.
         let id: Int32
-        /// Whether neighbouring unknown bytes share one.
+        /// Whether neighbouring unknown ones share one.
         let isFused: Bool
     }
 
+    /// How the tokens are spelled: merging starts from bytes at the byte level, else from scalars.
+    var spelling = TokenSpelling.byteLevel
     /// The tokens.
     var vocabulary: Vocabulary
     /// The merges.
-    let merges: MergeTable
-    /// The id of each byte; −1 if there is none.
-    let byteIDs: [Int32]
-    /// What stands for unknown bytes; nil if they are left out.
-    let unknown: Unknown?
+    var merges: MergeTable
+    /// The id of each byte, or −1; where merging starts from scalars, of its stand-in for unknown ones.
+    var byteIDs: [Int32]
+    /// The ids of scalars.
+    var scalars = ScalarTable()
+    /// Scalars that are no token but part of one, by their place past the vocabulary's last id.
+    var unspelledScalars: [UInt32] = []
+    /// What stands for the unknown; nil if it is left out.
+    var unknown: Unknown?
     /// Whether a piece that is a token is that token, whatever the merges would make of it.
-    let ignoresMerges: Bool
+    var ignoresMerges = false
+    /// Whether no merge crosses the place before a space mark, so that words may be encoded one by one.
+    var isCutAtMarks = false
     /// Ids that the model does not produce, since they belong to added tokens alone.
     var outsideModel: Set<Int32> = []
 
-    /// Reads `model`, whose vocabulary and merges stand at the given places of the text.
-    init(_ settings: JSONValue, _ json: [UInt8], vocabularyAt: Int?, mergesAt: Int?) throws(TokenizerError) {
-        try Self.check(settings)
-        guard let vocabularyAt, let mergesAt else {
-            throw TokenizerError("the model lacks its vocab or its merges")
-        }
-        let vocabulary = try Self.readVocabulary(json, at: vocabularyAt)
-        merges = try Self.readMerges(json, at: mergesAt, vocabulary)
-        byteIDs = (UInt8.min...UInt8.max).map { byte in
-            let bytes = [byte]
-            return vocabulary.id(of: bytes.span, 0..<1, isLiteral: false) ?? -1
-        }
-        ignoresMerges = try settings["ignore_merges"].flag(false, "ignore_merges")
-        unknown = try Self.unknown(settings, vocabulary, hasEveryByte: !byteIDs.contains(-1))
-        self.vocabulary = vocabulary
-    }
-
-    private static func check(_ settings: JSONValue) throws(TokenizerError) {
-        let type = settings["type"].string ?? "BPE"
-        guard type == "BPE" else { throw TokenizerError("the model \"\(type)\" is not supported; BPE is") }
-        if try settings["byte_fallback"].flag(false, "byte_fallback") {
-            throw TokenizerError("the model uses byte_fallback, which is not supported")
-        }
-        for name in ["continuing_subword_prefix", "end_of_word_suffix"]
-        where settings[name].string ?? "" != "" {
-            throw TokenizerError("the model has a \(name), which is not supported")
-        }
-        if let dropout = settings["dropout"].double, dropout != 0 {
-            throw TokenizerError("the model has dropout, which is not supported")
+    /// Appends the symbols that merging starts from.
+    @inline(__always)
+    func appendSymbols(of bytes: Span<UInt8>, _ range: Range<Int>, to symbols: inout [Int32]) {
+        switch spelling {
+        case .byteLevel: appendBytes(bytes, range, to: &symbols)
+        case .plain: appendScalars(bytes, range, to: &symbols)
         }
     }
 
-    private static func unknown(
-        _ settings: JSONValue, _ vocabulary: Vocabulary, hasEveryByte: Bool
-    ) throws(TokenizerError) -> Unknown? {
-        guard !hasEveryByte, let token = settings["unk_token"].string else { return nil }
-        var bytes = Array(token.utf8)
-        let isLiteral = !ByteAlphabet.decode(&bytes, with: ByteAlphabet.bytes)
-        guard let id = vocabulary.id(of: bytes.span, 0..<bytes.count, isLiteral: isLiteral) else {
-            throw TokenizerError("the model's unk_token is not in its vocabulary")
+    private func appendBytes(_ bytes: Span<UInt8>, _ range: Range<Int>, to symbols: inout [Int32]) {
+        var lastIsUnknown = false
+        for index in range {
+            let id = byteIDs[Int(bytes[index])]
+            if id >= 0 {
+                symbols.append(id)
+                lastIsUnknown = false
+            } else if let unknown {
+                if !(lastIsUnknown && unknown.isFused) { symbols.append(unknown.id) }
+                lastIsUnknown = true
+            }
         }
-        return Unknown(id: id, isFused: try settings["fuse_unk"].flag(false, "fuse_unk"))
     }
 
-    private static func readVocabulary(_ json: [UInt8], at position: Int) throws(TokenizerError) -> Vocabulary
+    private func appendScalars(_ bytes: Span<UInt8>, _ range: Range<Int>, to symbols: inout [Int32]) {
+        // As in the reference, an unknown waits for the next scalar that is known, and bytes go before it.
+        var waiting: Unknown?
+        var position = range.lowerBound
+        while position < range.upperBound {
+            let (scalar, length) = UTF8Scalar.read(bytes, at: position)
+            let id = scalars[scalar]
+            if id >= 0 {
+                if let unknown = waiting { symbols.append(unknown.id) }
+                waiting = nil
+                symbols.append(id)
+            } else if !appendFallback(bytes, position..<position + length, to: &symbols), let unknown {
+                if waiting != nil, !unknown.isFused { symbols.append(unknown.id) }
+                waiting = unknown
+            }
+            position += length
+        }
+        if let unknown = waiting { symbols.append(unknown.id) }
+    }
+
+    /// Appends a token for each byte, if all have one.
+    private func appendFallback(_ bytes: Span<UInt8>, _ range: Range<Int>, to symbols: inout [Int32]) -> Bool
     {
-        // A member takes about fifteen bytes.
-        var vocabulary = Vocabulary(expected: min(json.count / 40, 200_000))
-        let alphabet = ByteAlphabet.bytes
-        var reader = try VocabularyReader(JSONCursor(json, at: position))
-        while let id = try reader.next() {
-            var bytes = reader.token
-            let isLiteral = !ByteAlphabet.decode(&bytes, with: alphabet)
-            try vocabulary.add(bytes, isLiteral: isLiteral, id: id)
-        }
-        return vocabulary
+        for index in range where byteIDs[Int(bytes[index])] < 0 { return false }
+        for index in range { symbols.append(byteIDs[Int(bytes[index])]) }
+        return true
     }
 
-    private static func readMerges(
-        _ json: [UInt8], at position: Int, _ vocabulary: Vocabulary
-    ) throws(TokenizerError) -> MergeTable {
-        var table = MergeTable(expected: vocabulary.size * 2)
-        var reader = try MergeReader(JSONCursor(json, at: position))
-        var rank: UInt32 = 0
-        while try reader.next() {
-            try reader.add(to: &table, rank: rank, vocabulary)
-            rank += 1
+    /// Replaces what is left of scalars that are no token by bytes or by the unknown token.
+    func spellOut(_ symbols: inout [Int32]) {
+        guard !unspelledScalars.isEmpty else { return }
+        var output: [Int32] = []
+        for symbol in symbols {
+            let place = Int(symbol) - vocabulary.count
+            if place >= 0 {
+                let bytes = UTF8Scalar.bytes(of: unspelledScalars[place])
+                if !appendFallback(bytes.span, 0..<bytes.count, to: &output), let unknown {
+                    Self.append(unknown.id, to: &output, unknown)
+                }
+            } else {
+                Self.append(symbol, to: &output, unknown)
+            }
         }
-        return table
+        symbols = output
+    }
+
+    private static func append(_ id: Int32, to output: inout [Int32], _ unknown: Unknown?) {
+        if let unknown, unknown.isFused, id == unknown.id, output.last == id { return }
+        output.append(id)
     }
 }

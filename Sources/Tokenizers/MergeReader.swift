@@ -7,11 +7,22 @@ struct MergeReader {
     private var right: [UInt8] = []
     /// Whether `left` is both parts with a space between them.
     private var isJoined = false
-    private let alphabet = ByteAlphabet.bytes
+    private let spelling: TokenSpelling
+
+    /// A merge by ids.
+    struct Merge {
+        let left: Int32
+        let right: Int32
+        let result: MergeTable.Merge
+    }
+
+    /// What the latest merge makes.
+    var joined: [UInt8] { left }
 
     /// A reader of the array at the cursor.
-    init(_ cursor: JSONCursor) throws(TokenizerError) {
+    init(_ cursor: JSONCursor, _ spelling: TokenSpelling) throws(TokenizerError) {
         self.cursor = cursor
+        self.spelling = spelling
         guard self.cursor.peek() == UInt8(ascii: "[") else {
             throw TokenizerError("the model's merges are not an array")
         }
@@ -47,22 +58,20 @@ struct MergeReader {
         left.removeLast(left.count - space)
     }
 
-    /// Adds the merge that was read.
-    mutating func add(to table: inout MergeTable, rank: UInt32, _ vocabulary: Vocabulary)
-        throws(TokenizerError)
-    {
+    /// The merge that was read; nil for one that never happens.
+    mutating func merge(rank: UInt32, _ vocabulary: Vocabulary) throws(TokenizerError) -> Merge? {
         if isJoined { try split(rank: rank) }
-        let leftIsLiteral = !ByteAlphabet.decode(&left, with: alphabet)
-        let rightIsLiteral = !ByteAlphabet.decode(&right, with: alphabet)
+        let leftIsLiteral = spelling.store(&left)
+        let rightIsLiteral = spelling.store(&right)
         guard let leftID = vocabulary.id(of: left.span, 0..<left.count, isLiteral: leftIsLiteral),
             let rightID = vocabulary.id(of: right.span, 0..<right.count, isLiteral: rightIsLiteral)
         else { throw TokenizerError("merge \(rank) has a part that is not in the vocabulary") }
         // Bytes never lead to a token outside the byte alphabet.
-        guard !leftIsLiteral, !rightIsLiteral else { return }
+        guard !leftIsLiteral, !rightIsLiteral else { return nil }
         left.append(contentsOf: right)
         guard let id = vocabulary.id(of: left.span, 0..<left.count, isLiteral: false) else {
             throw TokenizerError("merge \(rank) makes a token that is not in the vocabulary")
         }
-        table.add(leftID, rightID, MergeTable.Merge(rank: rank, id: id))
+        return Merge(left: leftID, right: rightID, result: MergeTable.Merge(rank: rank, id: id))
     }
 }

@@ -7,6 +7,12 @@ struct PostProcessor: Sendable {
     /// Ids after the text.
     private(set) var suffix: [Int32] = []
 
+    /// These ids round every text.
+    init(prefix: [Int32] = [], suffix: [Int32] = []) {
+        self.prefix = prefix
+        self.suffix = suffix
+    }
+
     /// Reads `post_processor`.
     init(_ value: JSONValue) throws(TokenizerError) {
         try add(value)

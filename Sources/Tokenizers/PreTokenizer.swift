@@ -12,33 +12,37 @@ struct PreTokenizer: Sendable {
         case digits(eachAlone: Bool)
         /// A space in front of every piece that has none there.
         case leadingSpace
+        /// Marks for spaces.
+        case metaspace(Metaspace)
+        /// White space left out, and what is between it.
+        case whiteSpaceRemoved
     }
 
     /// The stages in their order.
     private(set) var stages: [Stage] = []
 
-    /// Reads `pre_tokenizer`, which must end in the byte-level stage.
-    init(_ value: JSONValue) throws(TokenizerError) {
-        var isByteLevel = false
-        try add(value, &isByteLevel, depth: 0)
-        guard isByteLevel else {
-            throw TokenizerError(
-                "the pre_tokenizer has no ByteLevel stage; only byte-level tokenizers are supported")
-        }
+    /// How the model spells its tokens.
+    private(set) var spelling = TokenSpelling.plain
+
+    /// The pre-tokenizer with those stages.
+    init(_ stages: [Stage], spelling: TokenSpelling) {
+        self.stages = stages
+        self.spelling = spelling
     }
 
-    private mutating func add(_ value: JSONValue, _ isByteLevel: inout Bool, depth: Int)
-        throws(TokenizerError)
-    {
+    /// Reads `pre_tokenizer`.
+    init(_ value: JSONValue) throws(TokenizerError) { try add(value) }
+
+    private mutating func add(_ value: JSONValue) throws(TokenizerError) {
         guard !value.isNull else { return }
         let type = value["type"].string ?? ""
-        guard !isByteLevel else {
+        guard spelling == .plain else {
             throw TokenizerError(
                 "the pre_tokenizer has a stage \"\(type)\" after ByteLevel, which is not supported")
         }
         switch type {
         case "Sequence":
-            for stage in value["pretokenizers"].array ?? [] { try add(stage, &isByteLevel, depth: depth + 1) }
+            for stage in value["pretokenizers"].array ?? [] { try add(stage) }
         case "Split":
             stages.append(.pattern(try Self.split(value)))
         case "Digits":
@@ -46,10 +50,13 @@ struct PreTokenizer: Sendable {
         case "ByteLevel":
             if try value["add_prefix_space"].flag(true, "add_prefix_space") { stages.append(.leadingSpace) }
             if try value["use_regex"].flag(true, "use_regex") { stages.append(.pattern(.gpt2)) }
-            isByteLevel = true
+            spelling = .byteLevel
+        case "Metaspace": stages.append(.metaspace(try Metaspace(value)))
+        case "WhitespaceSplit": stages.append(.whiteSpaceRemoved)
         default:
             throw TokenizerError(
-                "the pre_tokenizer \"\(type)\" is not supported; Split, Digits and ByteLevel are")
+                "the pre_tokenizer \"\(type)\" is not supported; "
+                    + "Split, Digits, ByteLevel, Metaspace, WhitespaceSplit and Sequence are")
         }
     }
 

@@ -1,4 +1,4 @@
-/// A Hugging Face `tokenizer.json` of the byte-level BPE kind: text to token ids and back.
+/// A checkpoint's tokenizer, made from the file it comes in: text to token ids and back.
 ///
 /// A copy costs a reference. Encoding works on UTF-8 bytes from end to end, takes time near linear in the
 /// text's length, and may run on many threads at once.
@@ -7,18 +7,44 @@ package struct Tokenizer: Sendable {
 
     /// Reads the bytes of a `tokenizer.json`.
     package init(json: [UInt8]) throws(TokenizerError) {
-        pipeline = EncodingPipeline(try TokenizerFile(json))
+        pipeline = EncodingPipeline(try TokenizerParts(json: json))
     }
 
+    /// Reads the bytes of a `tokenizer.model`, beside which other files name more tokens.
+    package init(
+        sentencePiece: [UInt8], addedTokens: [AddedToken] = [],
+        options: SentencePieceOptions = SentencePieceOptions()
+    ) throws(TokenizerError) {
+        do throws(TokenizerError) {
+            let file = try SentencePieceFile(sentencePiece)
+            self.init(try TokenizerParts(sentencePiece: file, addedTokens: addedTokens, options: options))
+        } catch {
+            throw error.inFile("tokenizer.model")
+        }
+    }
+
+    /// Reads the bytes of a `qwen.tiktoken`, behind whose ranks the special tokens have their ids.
+    package init(tiktoken: [UInt8], specialTokens: [String]) throws(TokenizerError) {
+        do throws(TokenizerError) {
+            self.init(try TokenizerParts(model: try RankFile.model(tiktoken), specialTokens: specialTokens))
+        } catch {
+            throw error.inFile("qwen.tiktoken")
+        }
+    }
+
+    /// A tokenizer of those parts.
+    init(_ parts: TokenizerParts) { pipeline = EncodingPipeline(parts) }
+
     /// The number of ids: the greatest id and 1.
-    package var vocabularyCount: Int { pipeline.model.vocabulary.count }
+    package var vocabularyCount: Int { pipeline.vocabulary.count }
 
     /// The tokens that are found in the text itself.
     package var addedTokens: [AddedToken] { pipeline.addedTokens }
 
     /// The token ids of a text.
     ///
-    /// Without `parseSpecialTokens`, text that spells a special token stays plain text; user input wants that.
+    /// Without `parseSpecialTokens`, text that spells a special token stays plain text; user input wants
+    /// that.
     package func encode(
         _ text: String, addSpecialTokens: Bool = false, parseSpecialTokens: Bool = true
     ) -> [Int32] {
@@ -29,8 +55,8 @@ package struct Tokenizer: Sendable {
     /// The id of a token, spelled as in the vocabulary.
     package func id(of token: String) -> Int32? {
         var bytes = Array(token.utf8)
-        let isLiteral = !ByteAlphabet.decode(&bytes, with: ByteAlphabet.bytes)
-        return pipeline.model.vocabulary.id(of: bytes.span, 0..<bytes.count, isLiteral: isLiteral)
+        let isLiteral = pipeline.output.spelling.store(&bytes)
+        return pipeline.vocabulary.id(of: bytes.span, 0..<bytes.count, isLiteral: isLiteral)
     }
 
     /// The bytes that a token stands for in output; nil for an unknown id.
@@ -43,18 +69,21 @@ package struct Tokenizer: Sendable {
 
     /// The text of token ids; unknown ids are passed over, and ill-formed UTF-8 becomes U+FFFD.
     package func decode(_ ids: [Int32], skipSpecialTokens: Bool) -> String {
-        var repair = UTF8Repair()
+        var assembly = TextAssembly(pipeline.output)
         var output: [UInt8] = []
-        for id in ids {
-            forEachByte(of: id, skipSpecialTokens: skipSpecialTokens) { repair.append($0, to: &output) }
-        }
-        repair.finish(&output)
+        for id in ids { append(id, skipSpecialTokens: skipSpecialTokens, to: &assembly, &output) }
+        assembly.finish(&output)
         return String(decoding: output, as: UTF8.self)
     }
 
-    /// Calls `body` with each byte that a token stands for.
-    func forEachByte(of id: Int32, skipSpecialTokens: Bool, _ body: (UInt8) -> Void) {
-        guard !(skipSpecialTokens && isSpecial(id)), let bytes = pipeline.bytes(of: id) else { return }
-        for byte in bytes { body(byte) }
+    /// A text without its first token.
+    func makeAssembly() -> TextAssembly { TextAssembly(pipeline.output) }
+
+    /// Adds a token to a text that is being put together.
+    func append(
+        _ id: Int32, skipSpecialTokens: Bool, to assembly: inout TextAssembly, _ output: inout [UInt8]
+    ) {
+        guard !(skipSpecialTokens && isSpecial(id)) else { return }
+        assembly.append(id, pipeline, to: &output)
     }
 }

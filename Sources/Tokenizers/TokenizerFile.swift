@@ -1,31 +1,20 @@
 import JSON
 
-/// A `tokenizer.json`, read into its stages.
-struct TokenizerFile {
-    /// Whether text is put into NFC first.
-    let composes: Bool
-    /// Cuts text into pieces.
-    let preTokenizer: PreTokenizer
-    /// Encodes a piece.
-    let model: BytePairModel
-    /// What is put round the text.
-    let postProcessor: PostProcessor
-    /// The added tokens in the order of the file, without repetitions.
-    let addedTokens: [AddedToken]
-
-    /// Reads the text of the file.
-    init(_ json: [UInt8]) throws(TokenizerError) {
+extension TokenizerParts {
+    /// Reads the text of a `tokenizer.json`.
+    init(json: [UInt8]) throws(TokenizerError) {
         guard Self.isUTF8(json) else { throw TokenizerError("the file is not UTF-8") }
         let outline = try Outline(json)
-        composes = try Self.composes(outline.settings["normalizer"] ?? .null)
-        preTokenizer = try PreTokenizer(outline.settings["pre_tokenizer"] ?? .null)
-        try Self.checkDecoder(outline.settings["decoder"] ?? .null)
-        postProcessor = try PostProcessor(outline.settings["post_processor"] ?? .null)
-        var model = try BytePairModel(
-            .object(outline.modelSettings), json, vocabularyAt: outline.vocabularyAt,
-            mergesAt: outline.mergesAt)
-        addedTokens = try Self.addedTokens(outline.settings["added_tokens"] ?? .null, &model)
-        self.model = model
+        let preTokenizer = try PreTokenizer(outline.settings["pre_tokenizer"] ?? .null)
+        let spelling = preTokenizer.spelling
+        let tokens = try Self.addedTokens(outline.settings["added_tokens"] ?? .null)
+        self.init(
+            normalizer: try Normalizer(outline.settings["normalizer"] ?? .null), preTokenizer: preTokenizer,
+            model: try Self.model(
+                outline, json, spelling, special: Set(tokens.filter(\.isSpecial).map(\.id))),
+            output: try TokenOutput(outline.settings["decoder"] ?? .null, spelling: spelling),
+            postProcessor: try PostProcessor(outline.settings["post_processor"] ?? .null))
+        try add(tokens, spelling)
     }
 
     /// What is where in the file.
@@ -73,6 +62,28 @@ struct TokenizerFile {
         }
     }
 
+    private static func model(
+        _ outline: Outline, _ json: [UInt8], _ spelling: TokenSpelling, special: Set<Int32>
+    ) throws(TokenizerError) -> TokenModel {
+        let type = outline.modelSettings["type"]?.string ?? (outline.mergesAt == nil ? "Unigram" : "BPE")
+        switch type {
+        case "BPE":
+            return .bytePair(
+                try BytePairModel(
+                    .object(outline.modelSettings), json, vocabularyAt: outline.vocabularyAt,
+                    mergesAt: outline.mergesAt, spelling: spelling, special: special))
+        case "Unigram":
+            guard spelling == .plain else {
+                throw TokenizerError("the model is Unigram at the byte level, which is not supported")
+            }
+            return .unigram(
+                try UnigramModel(
+                    .object(outline.modelSettings), json, vocabularyAt: outline.vocabularyAt, special: special
+                ))
+        default: throw TokenizerError("the model \"\(type)\" is not supported; BPE and Unigram are")
+        }
+    }
+
     private static func isUTF8(_ bytes: [UInt8]) -> Bool {
         do {
             _ = try UTF8Span(validating: bytes.span)
@@ -82,62 +93,57 @@ struct TokenizerFile {
         }
     }
 
-    private static func composes(_ value: JSONValue) throws(TokenizerError) -> Bool {
-        guard !value.isNull else { return false }
-        let type = value["type"].string ?? ""
-        switch type {
-        case "NFC": return true
-        case "Sequence":
-            var composes = false
-            for normalizer in value["normalizers"].array ?? [] {
-                if try Self.composes(normalizer) { composes = true }
-            }
-            return composes
-        default: throw TokenizerError("the normalizer \"\(type)\" is not supported; NFC is")
-        }
+    private static func addedTokens(_ value: JSONValue) throws(TokenizerError) -> [AddedToken] {
+        var tokens: [AddedToken] = []
+        for element in value.array ?? [] { tokens.append(try AddedToken(element)) }
+        return tokens
     }
 
-    private static func checkDecoder(_ value: JSONValue) throws(TokenizerError) {
-        let type = value["type"].string ?? "null"
-        if type == "Sequence", let decoders = value["decoders"].array, decoders.count == 1,
-            let only = decoders.first
-        {
-            return try checkDecoder(only)
+    /// Stages with Qwen's pattern round a model of bytes; the special tokens have the ids behind it.
+    init(model: BytePairModel, specialTokens: [String]) throws(TokenizerError) {
+        self.init(
+            normalizer: Normalizer([.compose]),
+            preTokenizer: PreTokenizer(
+                [.pattern(.gpt4(digitsPerGroup: 1, marksAreLetters: false))], spelling: .byteLevel),
+            model: .bytePair(model), output: .byteLevel, postProcessor: PostProcessor())
+        let count = Int32(truncatingIfNeeded: model.vocabulary.count)
+        let tokens = specialTokens.enumerated().map { place, content in
+            AddedToken(id: count + Int32(truncatingIfNeeded: place), content: content, isSpecial: true)
         }
-        guard type == "ByteLevel" else {
-            throw TokenizerError("the decoder \"\(type)\" is not supported; ByteLevel is")
-        }
+        try add(tokens, .byteLevel)
     }
 
     /// Gives each added token its place in the vocabulary; of tokens with equal content the last counts.
-    private static func addedTokens(
-        _ value: JSONValue, _ model: inout BytePairModel
-    ) throws(TokenizerError) -> [AddedToken] {
-        var tokens: [AddedToken] = []
+    private mutating func add(_ tokens: [AddedToken], _ spelling: TokenSpelling) throws(TokenizerError) {
         var places: [Int32: Int] = [:]
-        let alphabet = ByteAlphabet.bytes
-        for element in value.array ?? [] {
-            let token = try AddedToken(element)
+        var outside: Set<Int32> = []
+        for token in tokens {
             var bytes = Array(token.content.utf8)
             guard !bytes.isEmpty else { continue }
-            let isLiteral = !ByteAlphabet.decode(&bytes, with: alphabet)
-            if let known = model.vocabulary.id(of: bytes.span, 0..<bytes.count, isLiteral: isLiteral) {
+            let isLiteral = spelling.store(&bytes)
+            if let known = vocabulary.id(of: bytes.span, 0..<bytes.count, isLiteral: isLiteral) {
                 guard known == token.id else {
                     throw TokenizerError(
                         "the added token \(token.content) has the id \(token.id), but \(known) in the vocabulary"
                     )
                 }
                 if let place = places[known] {
-                    tokens[place] = token
+                    addedTokens[place] = token
                     continue
                 }
+                if token.isSpecial { outside.insert(known) }
             } else {
-                try model.vocabulary.add(bytes, isLiteral: isLiteral, id: token.id)
-                model.outsideModel.insert(token.id)
+                try vocabulary.add(bytes, isLiteral: isLiteral, id: token.id)
+                outside.insert(token.id)
             }
-            places[token.id] = tokens.count
-            tokens.append(token)
+            places[token.id] = addedTokens.count
+            addedTokens.append(token)
         }
-        return tokens
+        specialIDs = Set(addedTokens.lazy.filter(\.isSpecial).map(\.id))
+        guard case .bytePair(var model) = model else { return }
+        // A whole word that spells one of these is merged like any other.
+        model.outsideModel = outside
+        model.vocabulary = vocabulary
+        self.model = .bytePair(model)
     }
 }

@@ -1,16 +1,21 @@
-/// Passes on well-formed UTF-8 and puts U+FFFD in place of each ill-formed sequence, byte by byte.
+/// Passes on well-formed UTF-8 byte by byte, and puts U+FFFD in place of what is ill-formed.
 ///
 /// A sequence is cut where it can no longer become a character (Unicode 16, section 3.9, maximal subparts).
 struct UTF8Repair: Sendable {
     /// The replacement character.
     private static let replacement: [UInt8] = [0xEF, 0xBF, 0xBD]
 
+    /// Whether each byte of an ill-formed sequence has its own replacement.
+    private let replacesEachByte: Bool
     /// The bytes of a character that is not complete; at most three.
     private var held: (UInt8, UInt8, UInt8) = (0, 0, 0)
     private var heldCount = 0
     private var missingCount = 0
     /// What the next byte may be.
     private var allowed: ClosedRange<UInt8> = 0x80...0xBF
+
+    /// Nothing taken yet.
+    init(replacesEachByte: Bool = false) { self.replacesEachByte = replacesEachByte }
 
     /// Takes one byte and appends what is now certain.
     mutating func append(_ byte: UInt8, to output: inout [UInt8]) {
@@ -36,7 +41,8 @@ struct UTF8Repair: Sendable {
 
     /// Gives up waiting for the rest of a character.
     mutating func finish(_ output: inout [UInt8]) {
-        if missingCount > 0 { output.append(contentsOf: Self.replacement) }
+        guard missingCount > 0 else { return }
+        for _ in 0..<(replacesEachByte ? heldCount : 1) { output.append(contentsOf: Self.replacement) }
         missingCount = 0
         heldCount = 0
     }

@@ -71,6 +71,11 @@ struct Vocabulary: Sendable {
         return nil
     }
 
+    /// The id of a token that is a whole array.
+    func id(of token: [UInt8], isLiteral: Bool = false) -> Int32? {
+        id(of: token.span, 0..<token.count, isLiteral: isLiteral)
+    }
+
     /// What a token stands for; nil if there is no such id.
     func bytes(of id: Int32) -> ArraySlice<UInt8>? {
         guard id >= 0, Int(id) < entries.count else { return nil }

@@ -11,7 +11,7 @@ struct WordEncoder: Sendable {
     /// Appends the ids of `bytes[range]`, which is not empty.
     @inline(__always)
     mutating func encode(
-        _ bytes: Span<UInt8>, _ range: Range<Int>, _ model: borrowing BytePairModel, into ids: inout [Int32]
+        _ bytes: Span<UInt8>, _ range: Range<Int>, _ model: borrowing TokenModel, into ids: inout [Int32]
     ) {
         guard range.count <= WordCache.longestWord else {
             encodeAnew(bytes, range, model, into: &ids)
@@ -32,6 +32,15 @@ struct WordEncoder: Sendable {
     }
 
     private mutating func encodeAnew(
+        _ bytes: Span<UInt8>, _ range: Range<Int>, _ model: borrowing TokenModel, into ids: inout [Int32]
+    ) {
+        switch copy model {
+        case .bytePair(let model): encodeAnew(bytes, range, model, into: &ids)
+        case .unigram(let model): model.encode(bytes, range, into: &ids)
+        }
+    }
+
+    private mutating func encodeAnew(
         _ bytes: Span<UInt8>, _ range: Range<Int>, _ model: borrowing BytePairModel, into ids: inout [Int32]
     ) {
         if model.ignoresMerges, let id = model.vocabulary.id(of: bytes, range, isLiteral: false),
@@ -41,22 +50,13 @@ struct WordEncoder: Sendable {
             return
         }
         symbols.removeAll(keepingCapacity: true)
-        var lastIsUnknown = false
-        for index in range {
-            let id = model.byteIDs[Int(bytes[index])]
-            if id >= 0 {
-                symbols.append(id)
-                lastIsUnknown = false
-            } else if let unknown = model.unknown {
-                if !(lastIsUnknown && unknown.isFused) { symbols.append(unknown.id) }
-                lastIsUnknown = true
-            }
-        }
+        model.appendSymbols(of: bytes, range, to: &symbols)
         if symbols.count > Self.longestScan {
             long.merge(&symbols, model.merges)
         } else {
             merge(model.merges)
         }
+        model.spellOut(&symbols)
         ids.append(contentsOf: symbols)
         // A long word's memory is not kept for the next text.
         if symbols.capacity > 1 << 16 { symbols = [] }

@@ -73,16 +73,15 @@ struct LoadedModel {
     }
 
     private static func tokenizer(_ folder: String) throws -> Tokenizer {
-        guard let bytes = try Files.read("\(folder)/tokenizer.json", atMost: 256 << 20) else {
-            throw StartError(
-                "\(folder) has no tokenizer.json; other tokenizer files are not read in this version. Save it with "
-                    + "transformers: AutoTokenizer.from_pretrained(…).save_pretrained(…)")
+        do {
+            let found = try TokenizerFolder.load { try Files.read("\(folder)/\($0)", atMost: 256 << 20) }
+            if let found { return found }
+        } catch let error as TokenizerError {
+            throw StartError(error.message)
         }
-        do throws(TokenizerError) {
-            return try Tokenizer(json: bytes)
-        } catch {
-            throw StartError("tokenizer.json: \(error.message)")
-        }
+        throw StartError(
+            "\(folder) has none of \(TokenizerFolder.fileNames.joined(separator: ", ")); save a tokenizer.json with "
+                + "transformers: AutoTokenizer.from_pretrained(…).save_pretrained(…)")
     }
 
     private static func rules(_ vision: VisionShape, folder: String) -> ImageRules {

@@ -1,3 +1,4 @@
+import TestRandom
 import Testing
 
 @testable import Tokenizers
@@ -21,12 +22,29 @@ struct TokenizerFileTests {
 
     @Test(arguments: [
         (
-            TinyTokenizer.json(normalizer: #"{"type":"Lowercase"}"#),
-            "the normalizer \"Lowercase\" is not supported"
+            TinyTokenizer.json(normalizer: #"{"type":"Nmt"}"#),
+            "the normalizer \"Nmt\" is not supported"
         ),
         (TinyTokenizer.json(normalizer: #"{"type":"Sequence","normalizers":[{"type":"NFKC"}]}"#), "\"NFKC\""),
-        (TinyTokenizer.json(preTokenizer: "null"), "no ByteLevel stage"),
-        (TinyTokenizer.json(preTokenizer: #"{"type":"Metaspace"}"#), "the pre_tokenizer \"Metaspace\""),
+        (
+            TinyTokenizer.json(normalizer: #"{"type":"Replace","pattern":{"Regex":"a+"},"content":""}"#),
+            "the normalizer Replace has a pattern"
+        ),
+        (TinyTokenizer.json(normalizer: #"{"type":"Prepend"}"#), "nothing to prepend"),
+        (TinyTokenizer.json(preTokenizer: "null"), "the decoder \"ByteLevel\""),
+        (TinyTokenizer.json(preTokenizer: #"{"type":"Punctuation"}"#), "the pre_tokenizer \"Punctuation\""),
+        (TinyTokenizer.json(preTokenizer: #"{"type":"Metaspace","replacement":"__"}"#), "not one character"),
+        (
+            TinyTokenizer.json(
+                preTokenizer: #"{"type":"Metaspace","replacement":"_","add_prefix_space":false}"#),
+            "unknown or contradicted"
+        ),
+        (
+            TinyTokenizer.json(
+                preTokenizer: "null",
+                decoder: #"{"type":"Strip","content":"x","start":1,"stop":0}"#),
+            "the decoder \"Strip\" is not supported at its place"
+        ),
         (
             TinyTokenizer.json(preTokenizer: #"{"type":"Split","pattern":{"Regex":"\\w+"}}"#),
             #"not known: \w+"#
@@ -41,7 +59,7 @@ struct TokenizerFileTests {
                 postProcessor: #"{"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"<s>"}}]}"#),
             "without ids: <s>"
         ),
-        (TinyTokenizer.json(model: #""byte_fallback":true,"#), "byte_fallback"),
+        (TinyTokenizer.json(model: #""byte_fallback":true,"#), "no token for some bytes"),
         (TinyTokenizer.json(model: #""dropout":0.1,"#), "dropout"),
         (TinyTokenizer.json(model: #""end_of_word_suffix":"</w>","#), "end_of_word_suffix"),
         (TinyTokenizer.json(model: #""unk_token":"<unk>","#), "unk_token"),
@@ -64,9 +82,11 @@ struct TokenizerFileTests {
         (TinyTokenizer.json(added: #"{"id":1,"content":"new"}"#), "two tokens have the id 1"),
         ("", "not a JSON object"),
         ("[]", "not a JSON object"),
-        ("{}", "no ByteLevel"),
+        ("{}", "lacks its vocab"),
         ("{} x", "follows the end"),
-        (#"{"model":{"type":"Unigram","vocab":[["a",0.5]]}}"#, "no ByteLevel"),
+        (#"{"model":{"type":"Unigram","vocab":[["a",0.5]]}}"#, "unk_id"),
+        (#"{"model":{"type":"Unigram","unk_id":0,"vocab":[["a",0.5],["b"]]}}"#, "expected ','"),
+        (#"{"model":{"type":"WordPiece","vocab":{}}}"#, "the model \"WordPiece\""),
     ])
     func `is refused with its reason`(_ json: String, _ reason: String) {
         let message = Self.message(json)
@@ -77,7 +97,7 @@ struct TokenizerFileTests {
         let json = TinyTokenizer.json().utf8
         let unigram = String(decoding: json, as: UTF8.self).split(separator: "BPE").joined(
             separator: "Unigram")
-        #expect(Self.message(unigram)?.contains("the model \"Unigram\"") == true)
+        #expect(Self.message(unigram)?.contains("the model is Unigram at the byte level") == true)
     }
 
     @Test func `deep nesting is refused wherever it is`() {
@@ -103,7 +123,7 @@ struct TokenizerFileTests {
     }
 
     @Test func `damaged files load or are refused, and what loads encodes`() throws {
-        var generator = SeededGenerator(state: 3)
+        var generator = SeededRandom(seed: 3)
         let flags = TokenizerFixtures.bytes("Tests/Fixtures/tokenizers/flags.json")
         let sparse = TokenizerFixtures.bytes("Tests/Fixtures/tokenizers/sparse.json")
         let letters = Array("{}[]\",:\\0123456789-.eutfn\u{e9}".utf8)

@@ -1,4 +1,5 @@
 import Foundation
+import TestRandom
 
 @testable import Tokenizers
 
@@ -26,6 +27,36 @@ enum TokenizerFixtures {
 
     static let texts: [String] = load("texts.json")
     static let goldens: [Golden] = load("goldens.json")
+
+    /// What the references make of pieces: `tokenizers`, `sentencepiece` and `tiktoken`, by the file's kind.
+    static let pieceGoldens: [Golden] = pieces.goldens
+    /// The texts of the goldens of pieces.
+    static let pieceTexts: [String] =
+        stride(from: 0, to: texts.count, by: 2).map { texts[$0] } + pieces.texts
+
+    private struct PieceFile: Decodable, Sendable {
+        let texts: [String]
+        let goldens: [Golden]
+    }
+
+    private static let pieces: PieceFile = load("../pieces/goldens.json")
+
+    /// The tokenizer of a file of the repository, whichever kind it is of.
+    static func tokenizer(at path: String) throws -> Tokenizer {
+        let file = bytes(path)
+        if path.hasSuffix(".json") { return try Tokenizer(json: file) }
+        if path.hasSuffix(".tiktoken") {
+            return try Tokenizer(tiktoken: file, specialTokens: ["<s>", "</s>", "[INST]"])
+        }
+        var options = SentencePieceOptions()
+        options.prefix = ["<s>"]
+        return try Tokenizer(sentencePiece: file, options: options)
+    }
+
+    /// A tokenizer among those of pieces.
+    static func pieceTokenizer(_ name: String) throws -> Tokenizer {
+        try tokenizer(at: "Tests/Fixtures/pieces/\(name)")
+    }
 
     /// The bytes of a file of the repository.
     static func bytes(_ path: String) -> [UInt8] {
@@ -64,7 +95,7 @@ enum TokenizerFixtures {
 
     /// The same random ids as the script makes.
     static func sequences(_ count: Int, limit: Int) -> [[Int32]] {
-        var generator = SeededGenerator(state: 7)
+        var generator = SeededRandom(seed: 7)
         return (0..<count).map { _ in
             // The script asks for the length first.
             let length = generator.next() % 24
@@ -81,18 +112,5 @@ enum TokenizerFixtures {
         } catch {
             preconditionFailure("\(name): \(error)")
         }
-    }
-}
-
-/// A small generator of the same numbers in every run (splitmix64).
-struct SeededGenerator: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-        return z ^ (z >> 31)
     }
 }
