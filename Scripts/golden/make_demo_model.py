@@ -72,7 +72,8 @@ def draw_sample(path):
     for x in (463, 570):
         pen.ellipse([x - 20, 384, x + 20, 424], fill=(25, 25, 28))
         pen.ellipse([x - 8, 396, x + 8, 412], fill=(200, 200, 205))
-    pen.text((40, 40), "VIREO", fill=(30, 40, 70), font=ImageFont.load_default(64))
+    # Debian's fonts-dejavu-core.
+    pen.text((30, 20), "VIREO", fill=(20, 40, 80), font=ImageFont.truetype("DejaVuSans-Bold.ttf", 100))
     image.save(path, quality=88)
 
 
