@@ -240,7 +240,8 @@ package struct Scheduler: Sendable {
     /// Takes pages and pictures from a running request and puts it back into the queue.
     private mutating func preempt(at index: Int) {
         counters.preempted += 1
-        share(at: index)
+        // Before the first token nothing has shown that what is stored is sound.
+        if running[index].generatedCount > 0 { share(at: index) }
         var request = running.remove(at: index)
         release(request)
         request.sharedPath = []
