@@ -3,15 +3,13 @@ package enum NoisePicture {
     /// A PNG of `width` × `height` pixels, both from 1 to 16,384.
     package static func png(width: Int, height: Int, seed: UInt64) -> [UInt8] {
         precondition((1...16_384).contains(width) && (1...16_384).contains(height), "a picture of usual size")
-        var state = seed
+        var random = LoadRandom(seed: seed)
         var rows: [UInt8] = []
         rows.reserveCapacity(height * (1 + 3 * width))
         for _ in 0..<height {
             rows.append(0)
             for _ in 0..<(3 * width) {
-                // Safe: a 64-bit congruential generator (Knuth's MMIX constants) wraps.
-                state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-                rows.append(UInt8(truncatingIfNeeded: state >> 56))
+                rows.append(UInt8(truncatingIfNeeded: random.next() >> 56))
             }
         }
         var file: [UInt8] = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]

@@ -7,7 +7,9 @@ package final class Workspace {
     private var blocks: [Storage] = []
     private var blockIndex = 0
     private var used = 0
+    /// Bytes taken and not given back, and the most there ever were.
     private var total = 0
+    private var peak = 0
 
     /// An empty workspace on `device`, with `byteCount` bytes to begin with.
     package init(device: any Device, byteCount: Int) throws(DeviceError) {
@@ -30,12 +32,13 @@ package final class Workspace {
         let tensor = Tensor(blocks[blockIndex], byteOffset: used, shape: shape, elementType: elementType)
         used += byteCount
         total += byteCount
+        peak = max(peak, total)
         return tensor
     }
 
     /// Gives back every tensor taken since the last reset; several blocks become one.
     package func reset() {
-        if blocks.count > 1, let joined = try? device.allocate(byteCount: total) { blocks = [joined] }
+        if blocks.count > 1, let joined = try? device.allocate(byteCount: peak) { blocks = [joined] }
         blockIndex = 0
         used = 0
         total = 0
@@ -49,5 +52,6 @@ package final class Workspace {
     package func rewind(to mark: Mark) {
         blockIndex = mark.blockIndex
         used = mark.used
+        total = mark.total
     }
 }

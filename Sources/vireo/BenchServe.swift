@@ -89,7 +89,7 @@ struct BenchServe: AsyncParsableCommand {
     ) async throws -> [RequestTimes] {
         try await withThrowingTaskGroup(of: RequestTimes.self) { group in
             var requests: [RequestTimes] = []
-            var random = SystemlessRandom(state: seed)
+            var random = LoadRandom(seed: seed)
             var due = 0.0
             for index in 0..<promptCount {
                 if index >= concurrency, let done = try await group.next() { requests.append(done) }
@@ -116,19 +116,4 @@ struct BenchServe: AsyncParsableCommand {
         else { throw StartError("\(url)/v1/models gives no model; is the server up? Name one with --model") }
         return name
     }
-}
-
-/// Random numbers that depend on a seed alone.
-struct SystemlessRandom {
-    var state: UInt64
-
-    /// A number from 0 to `bound` − 1.
-    mutating func below(_ bound: Int) -> Int {
-        // Safe: a congruential generator wraps.
-        state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-        return Int(state >> 33) % bound
-    }
-
-    /// A number in [0, 1).
-    mutating func unit() -> Double { Double(below(1 << 30)) / Double(1 << 30) }
 }

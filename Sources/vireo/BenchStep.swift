@@ -102,12 +102,10 @@ struct BenchStep: AsyncParsableCommand {
     /// Ordinary tokens, the same for the same seed.
     private func randomPrompt(_ loaded: LoadedModel, seed: UInt64) -> PreparedPrompt {
         let count = min(loaded.tokenizer.vocabularyCount, loaded.description.text.vocabularyCount)
-        var state = seed
+        var random = LoadRandom(seed: seed)
         var ids: [Int32] = []
         while ids.count < inputLength {
-            // Safe: a congruential generator wraps.
-            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-            let id = Int32(state >> 33) % Int32(count)
+            let id = Int32(random.below(count))
             if !loaded.tokenizer.isSpecial(id) { ids.append(id) }
         }
         var prompt = PreparedPrompt(tokenIDs: ids)

@@ -53,7 +53,7 @@ struct ServerLoad: Sendable {
     }
 
     private func body(index: Int) -> [UInt8] {
-        var random = SystemlessRandom(state: seed &+ UInt64(index) &* 977)
+        var random = LoadRandom(seed: seed &+ UInt64(index) &* 977)
         let text = (0..<inputWords).map { _ in Self.words[random.below(Self.words.count)] }.joined(
             separator: " ")
         return JSONWriter.bytes { json in

@@ -1,3 +1,4 @@
+import Benchmarks
 import Engine
 import Images
 import Models
@@ -54,11 +55,7 @@ enum Summary {
 /// Numbers as text.
 enum Text {
     /// Seconds with two places.
-    static func seconds(_ value: Double) -> String {
-        let hundredths = Int((value * 100).rounded())
-        let rest = hundredths % 100
-        return "\(hundredths / 100).\(rest < 10 ? "0" : "")\(rest) s"
-    }
+    static func seconds(_ value: Double) -> String { "\(Decimals.two(value)) s" }
 
     /// Bytes in the largest unit that leaves a whole number above nine.
     static func bytes(_ count: Int) -> String {
