@@ -62,8 +62,27 @@ package final class CPUDevice: Device {
     }
 
     package func prepareLinear(
-        weights parts: [Tensor], bias: [Tensor], elementType: ElementType,
+        weights parts: [Tensor], bias: [Tensor], scale: Tensor?, elementType: ElementType,
     ) throws(DeviceError) -> any LinearWeights {
-        try PackedWeights(parts: parts, bias: bias, elementType: elementType, device: self, pool: pool)
+        try PackedWeights(
+            parts: parts, bias: bias, scale: scale, elementType: elementType, device: self, pool: pool)
+    }
+
+    package func makeSampler(capacity: Int, vocabularyCount: Int) throws(DeviceError) -> any TokenSampler {
+        CPUSampler(pool: pool, tokens: try makeTensor([capacity], .i32))
+    }
+
+    package func paddedCount(_ count: Int) -> Int { count }
+
+    package func replay(_ key: ReplayKey, _ body: () throws(DeviceError) -> Void) throws(DeviceError) {
+        try body()
+    }
+
+    /// The elements of an f32 tensor.
+    package func readFloats(_ source: Tensor) -> [Float] {
+        precondition(source.elementType == .f32, "an f32 tensor")
+        var values = [Float](repeating: 0, count: source.elementCount)
+        unsafe values.withUnsafeMutableBytes { unsafe read(source, into: $0) }
+        return values
     }
 }

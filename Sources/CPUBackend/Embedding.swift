@@ -2,6 +2,15 @@ import CKernels
 import Tensors
 
 extension CPUOperators {
+    // out[0] = |{i : x[i] is not finite}|
+    func countFaults(_ x: Tensor, out: Tensor) {
+        let (values, count) = unsafe (x.floats, x.elementCount)
+        var faults: Int32 = 0
+        // Safe: within the tensor; there are fewer elements than an i32 counts.
+        for index in 0..<count where unsafe !values[index].isFinite { faults += 1 }
+        unsafe out.integers[0] = faults
+    }
+
     // out[r] = x[rows[r]]
     func gatherRows(_ x: Tensor, rows: Tensor, out: Tensor) {
         let columnCount = x.shape.columnCount
@@ -13,9 +22,12 @@ extension CPUOperators {
         precondition(found, "every row is one of x")
     }
 
-    // out[t] = imageRows[t] < 0 ? table[ids[t]] : images[imageRows[t]]
-    func embed(ids: Tensor, imageRows: Tensor, table: Tensor, images: Tensor, out: Tensor) {
+    // ids below zero: of `previous`; out[t] = imageRows[t] < 0 ? table[ids[t]] : images[imageRows[t]]
+    func embed(
+        ids: Tensor, previous: Tensor, imageRows: Tensor, table: Tensor, images: Tensor, out: Tensor,
+    ) {
         let columnCount = table.shape.columnCount
+        resolve(ids, previous)
         precondition(imageRows.elementCount == ids.elementCount, "imageRows is [T]")
         precondition(out.elementCount == ids.elementCount * columnCount, "out is [T, H]")
         // Safe: sizes are checked above, ids and rows by the kernel; the caller's tensors outlive the call.
@@ -32,5 +44,17 @@ extension CPUOperators {
         unsafe call.out = out.floats
         let found = unsafe vireo_embed(pool.handle, &call)
         precondition(found, "every id is in the table and every row an image's")
+    }
+
+    /// Puts tokens of `previous` in the place of ids below zero.
+    private func resolve(_ ids: Tensor, _ previous: Tensor) {
+        let count = ids.elementCount, previousCount = previous.elementCount
+        let (ids, previous) = unsafe (ids.integers, previous.integers)
+        for index in 0..<count where unsafe ids[index] < 0 {
+            let place = unsafe Int(-1 - ids[index])
+            precondition(place < previousCount, "a token that was chosen")
+            // Safe: both places are within their tensors.
+            unsafe ids[index] = unsafe previous[place]
+        }
     }
 }

@@ -2,13 +2,31 @@ import CKernels
 import Tensors
 
 extension CPUOperators {
+    var operandType: ElementType { .f32 }
+
     // out[t, n] = epilogue(Σₖ x[t, k] · W[n, k] + bias[n])
-    func linear(_ x: Tensor, _ weights: any LinearWeights, epilogue: LinearEpilogue, out: Tensor) {
+    func linear(_ x: LinearInput, _ weights: any LinearWeights, epilogue: LinearEpilogue, out: Tensor) {
+        let rows: Tensor
+        switch x {
+        case .rows(let operand): rows = operand
+        case .rmsNorm(let stream, let weight, let epsilon, let scratch):
+            rmsNorm(stream, weight: weight, epsilon: epsilon, out: scratch)
+            rows = scratch
+        }
         guard let weights = weights as? PackedWeights else { preconditionFailure("weights of this device") }
+        guard case .siluMultiply(let both) = epilogue else {
+            product(rows, weights, epilogue, out)
+            return
+        }
+        product(rows, weights, .none, both)
+        siluMultiply(both, out: out)
+    }
+
+    private func product(_ x: Tensor, _ weights: PackedWeights, _ epilogue: LinearEpilogue, _ out: Tensor) {
         let rowCount = x.elementCount / max(1, weights.inputCount)
         precondition(x.elementCount == rowCount * weights.inputCount, "x is [T, K]")
         precondition(out.elementCount == rowCount * weights.outputCount, "out is [T, N]")
-        // Safe: all sizes are checked above and below; the tensors outlive the call.
+        // Safe: all sizes are checked above; the tensors outlive the call.
         var call = unsafe vireo_linear_call()
         unsafe call.x = UnsafePointer(x.floats)
         unsafe call.weights = UnsafeRawPointer(bitPattern: weights.panels.address)
@@ -20,18 +38,12 @@ extension CPUOperators {
         unsafe call.epilogue = vireo_epilogue_none
         unsafe call.out = out.floats
         switch epilogue {
-        case .none: break
+        case .none, .siluMultiply: break
         case .gelu: unsafe call.epilogue = vireo_epilogue_gelu
-        case .add(let residual):
-            precondition(residual.elementCount == out.elementCount, "the residual is [T, N]")
-            unsafe call.epilogue = vireo_epilogue_add
-            unsafe call.residual = UnsafePointer(residual.floats)
-        case .scaleAdd(let scale, let residual):
-            precondition(residual.elementCount == out.elementCount, "the residual is [T, N]")
-            precondition(scale.elementCount == weights.outputCount, "the scale is [N]")
-            unsafe call.epilogue = vireo_epilogue_scale_add
-            unsafe call.residual = UnsafePointer(residual.floats)
-            unsafe call.scale = UnsafePointer(scale.floats)
+        case .addToOutput:
+            unsafe call.epilogue = weights.scale == nil ? vireo_epilogue_add : vireo_epilogue_scale_add
+            unsafe call.residual = UnsafePointer(out.floats)
+            if let scale = weights.scale { unsafe call.scale = UnsafePointer(scale.floats) }
         }
         unsafe vireo_linear(pool.handle, &call)
     }

@@ -11,12 +11,14 @@ final class PackedWeights: LinearWeights {
     let panels: Storage
     /// f32 [outputCount], if there is one.
     let bias: Tensor?
+    /// f32 [outputCount], if what is added to the stream is scaled.
+    let scale: Tensor?
 
-    var byteCount: Int { panels.byteCount + (bias?.byteCount ?? 0) }
+    var byteCount: Int { panels.byteCount + (bias?.byteCount ?? 0) + (scale?.byteCount ?? 0) }
 
     /// Packs `parts`, each a host tensor [rows, K] of any floating-point type, one below another.
     init(
-        parts: [Tensor], bias biasParts: [Tensor], elementType: ElementType, device: CPUDevice,
+        parts: [Tensor], bias biasParts: [Tensor], scale: Tensor?, elementType: ElementType, device: CPUDevice,
         pool: WorkerPool,
     ) throws(DeviceError) {
         guard let first = parts.first else { preconditionFailure("weights have at least one part") }
@@ -30,6 +32,8 @@ final class PackedWeights: LinearWeights {
         self.elementType = elementType
         panels = try device.allocate(byteCount: vireo_packed_byte_count(outputCount, inputCount, type))
         bias = try PackedWeights.stack(biasParts, count: outputCount, device: device, pool: pool)
+        self.scale = try PackedWeights.stack(
+            scale.map { [$0] } ?? [], count: outputCount, device: device, pool: pool)
         var row = 0
         for part in parts {
             guard let from = part.elementType.kernelType else {
@@ -44,12 +48,12 @@ final class PackedWeights: LinearWeights {
         }
     }
 
-    /// The parts of a bias one after another as f32 [count]; nil for none.
+    /// The parts of a bias or scale one after another as f32 [count]; nil for none.
     private static func stack(
         _ parts: [Tensor], count: Int, device: CPUDevice, pool: WorkerPool,
     ) throws(DeviceError) -> Tensor? {
         if parts.isEmpty { return nil }
-        precondition(parts.reduce(0) { $0 + $1.elementCount } == count, "a bias for each row")
+        precondition(parts.reduce(0) { $0 + $1.elementCount } == count, "a value for each row")
         let stacked = try device.makeTensor([count], .f32)
         var start = 0
         for part in parts {

@@ -1,10 +1,34 @@
 import CKernels
 import Tensors
 
-extension CPUOperators {
+/// Chooses at once, on the processor's threads.
+final class CPUSampler: TokenSampler, @unchecked Sendable {
+    // Safe: used by one thread, as the contract says.
+    let tokens: Tensor
+    private let pool: WorkerPool
+    private var rules: [SamplingRow] = []
+    private var chosen: [SampledToken] = []
+
+    init(pool: WorkerPool, tokens: Tensor) {
+        self.pool = pool
+        self.tokens = tokens
+    }
+
+    func set(_ rules: [SamplingRow]) { self.rules = rules }
+
+    func choose(_ logits: Tensor) throws(DeviceError) {
+        precondition(logits.shape.rowCount >= rules.count, "a row of logits for each rule")
+        chosen = sample(logits.reshaped([logits.shape.rowCount, logits.shape.columnCount])[0..<rules.count], rows: rules)
+        let places = unsafe tokens.integers
+        // Safe: there are as many places as the capacity.
+        for (row, token) in chosen.enumerated() { unsafe places[row] = token.id }
+    }
+
+    func result() throws(DeviceError) -> [SampledToken] { chosen }
+
     // id = the first token, from the likeliest down, at which the kept probabilities' sum passes uniform
-    func sample(_ logits: Tensor, rows: [SamplingRow]) -> [SampledToken] {
-        precondition(logits.elementCount == rows.count * logits.shape.columnCount, "logits is [R, V]")
+    private func sample(_ logits: Tensor, rows: [SamplingRow]) -> [SampledToken] {
+        if rows.isEmpty { return [] }
         let width = logits.shape.columnCount
         precondition(
             rows.allSatisfy { $0.givenID.map { Int($0) < width } ?? true }, "a given token has a logit")

@@ -2,57 +2,99 @@ import Models
 import Scheduling
 import Tensors
 
-/// Lays the tokens of a step's sequences one after another, with their positions, slots and pages, and uploads them.
-struct InputPacker {
-    let device: any Device
-    let workspace: Workspace
-    let limits: SchedulerLimits
+/// The integers of a step, laid one after another in one buffer so that they reach the device in one copy.
+///
+/// T tokens, S sequences, R rows of logits, P columns of the page table:
+///
+///     ids T | image rows T | positions T | slots T | starts S + 1 | lengths S | page table S · P | logit rows R
+struct PackedInputs {
+    private(set) var values: [Int32] = []
+    private let tokenCount: Int
+    private let sequenceCount: Int
+    private let singleCount: Int
+    private let pageColumns: Int
+    private let rowCount: Int
+    private let maxQueryCount: Int
+    private let maxContextLength: Int
 
-    /// The batch of `sequences`, none of them empty.
-    func pack(_ sequences: [SequenceStep], embeddings: Tensor, cache: [KVLayer]) throws(DeviceError) -> Batch
-    {
-        var ids: [Int32] = []
-        var imageRows: [Int32] = []
-        var positions: [Int32] = []
-        var slots: [Int32] = []
-        var starts: [Int32] = [0]
-        var lengths: [Int32] = []
+    /// Packs `sequences`, none of them empty and those of one token first, for pages of `pageSize` tokens.
+    ///
+    /// Up to `paddedCount` sequences of one token that store nothing are added. `resultRow` finds the row among the
+    /// results of the step before for a token that step chose.
+    init(
+        _ sequences: [SequenceStep], paddedCount: Int, pageColumns: Int, pageSize: Int,
+        resultRow: (Int) -> Int32,
+    ) {
+        let padding = max(0, paddedCount - sequences.count)
+        tokenCount = sequences.reduce(0) { $0 + $1.tokens.count } + padding
+        sequenceCount = sequences.count + padding
+        singleCount = sequences.prefix { $0.tokens.count == 1 }.count + padding
+        self.pageColumns = pageColumns
+        maxQueryCount = sequences.map(\.tokens.count).max() ?? 1
+        maxContextLength = sequences.map { $0.start + $0.tokens.count }.max() ?? 0
         var logitRows: [Int32] = []
-        let mostPages = sequences.map(\.pages.count).max() ?? 0
-        var pageTable: [Int32] = []
+        var starts: [Int32] = [0]
+        var ids: [Int32] = []
         for sequence in sequences {
             // The logits of a token are those of the one before it.
             for place in sequence.scoring?.places ?? [] {
                 logitRows.append(Int32(ids.count + place - 1 - sequence.start))
             }
-            ids += sequence.tokens
-            imageRows += sequence.imageRows
-            for position in sequence.start..<(sequence.start + sequence.tokens.count) {
-                positions.append(Int32(position))
-                // Safe: the scheduler gives a sequence pages for all of its tokens.
-                let page = sequence.pages[position / limits.pageSize]
-                slots.append(page * Int32(limits.pageSize) + Int32(position % limits.pageSize))
-            }
+            for id in sequence.tokens { ids.append(id >= 0 ? id : -1 - resultRow(Int(-1 - id))) }
             starts.append(Int32(ids.count))
-            lengths.append(Int32(sequence.start + sequence.tokens.count))
-            pageTable += sequence.pages + Array(repeating: 0, count: mostPages - sequence.pages.count)
             if sequence.choice != nil { logitRows.append(Int32(ids.count - 1)) }
         }
-        let attention = AttentionBatch(
-            positions: try upload(positions), slots: try upload(slots), queryStarts: try upload(starts),
-            contextLengths: try upload(lengths),
-            pageTable: try upload(pageTable).reshaped([sequences.count, mostPages]),
-            sequenceCount: sequences.count,
-            maxQueryCount: sequences.map(\.tokens.count).max() ?? 0, maxContextLength: Int(lengths.max() ?? 0)
-        )
-        return Batch(
-            ids: try upload(ids), imageRows: try upload(imageRows), images: embeddings, attention: attention,
-            logitRows: try upload(logitRows), cache: cache)
+        for _ in 0..<padding {
+            logitRows.append(Int32(ids.count))
+            ids.append(0)
+            starts.append(Int32(ids.count))
+        }
+        rowCount = logitRows.count
+        let none = [Int32](repeating: -1, count: padding)
+        let zeros = [Int32](repeating: 0, count: padding)
+        values.reserveCapacity(4 * tokenCount + sequenceCount * (2 + pageColumns) + 1 + rowCount)
+        values += ids
+        for sequence in sequences { values += sequence.imageRows }
+        values += none
+        for sequence in sequences {
+            for place in 0..<sequence.tokens.count { values.append(Int32(sequence.start + place)) }
+        }
+        values += zeros
+        for sequence in sequences {
+            for position in sequence.start..<(sequence.start + sequence.tokens.count) {
+                // Safe: the scheduler gives a sequence pages for all of its tokens.
+                let page = sequence.pages[position / pageSize]
+                values.append(page * Int32(pageSize) + Int32(position % pageSize))
+            }
+        }
+        values += none
+        values += starts
+        for sequence in sequences { values.append(Int32(sequence.start + sequence.tokens.count)) }
+        values += zeros
+        for sequence in sequences {
+            values += sequence.pages.prefix(pageColumns)
+            values += repeatElement(0, count: max(0, pageColumns - sequence.pages.count))
+        }
+        values += repeatElement(0, count: padding * pageColumns)
+        values += logitRows
     }
 
-    private func upload(_ values: [Int32]) throws(DeviceError) -> Tensor {
-        let tensor = try workspace.take([values.count], .i32)
-        device.write(values, to: tensor)
-        return tensor
+    /// The batch whose integers lie in `buffer`, i32, as in `values`.
+    func batch(in buffer: Tensor, previous: Tensor, embeddings: Tensor, cache: [KVLayer]) -> Batch {
+        var start = 0
+        func next(_ count: Int) -> Tensor {
+            defer { start += count }
+            return buffer[start..<(start + count)]
+        }
+        let ids = next(tokenCount), imageRows = next(tokenCount)
+        let attention = AttentionBatch(
+            positions: next(tokenCount), slots: next(tokenCount), queryStarts: next(sequenceCount + 1),
+            contextLengths: next(sequenceCount),
+            pageTable: next(sequenceCount * pageColumns).reshaped([sequenceCount, pageColumns]),
+            sequenceCount: sequenceCount, singleCount: singleCount, maxQueryCount: maxQueryCount,
+            maxContextLength: maxContextLength)
+        return Batch(
+            ids: ids, previous: previous, imageRows: imageRows, images: embeddings, attention: attention,
+            logitRows: next(rowCount), cache: cache)
     }
 }

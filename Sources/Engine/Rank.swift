@@ -4,7 +4,8 @@ import Tensors
 
 /// One device with the model on it: runs the tensors of a step.
 ///
-/// Belongs to the engine's thread.
+/// Belongs to the engine's thread. Steps are enqueued and their results collected in the same order, with at most two on
+/// the way.
 final class Rank {
     private let device: any Device
     private let model: any VisionLanguageModel
@@ -17,6 +18,27 @@ final class Rank {
     private let vocabularyCount: Int
     private let endIDs: [Int32]
     private let workspace: Workspace
+    private let banks: [Bank]
+    private var enqueuedCount = 0
+    private var collectedCount = 0
+
+    /// What a step on the way has for itself.
+    private final class Bank {
+        let inputs: Tensor
+        let sampler: any TokenSampler
+        /// i32 [1]: how many values of its embeddings are not finite.
+        let fault: Tensor
+        var sequences: [SequenceStep] = []
+        /// For each sequence its row among the results, or −1.
+        var choiceRows: [Int32] = []
+        var encodes = false
+
+        init(inputs: Tensor, sampler: any TokenSampler, fault: Tensor) {
+            self.inputs = inputs
+            self.sampler = sampler
+            self.fault = fault
+        }
+    }
 
     /// Allocates the stores that `limits` asks for.
     ///
@@ -46,13 +68,34 @@ final class Rank {
         ascending = try device.makeTensor([ascendingCount], .i32)
         device.write((0..<Int32(ascendingCount)).map(\.self), to: ascending)
         workspace = try Workspace(device: device, byteCount: 0)
+        let padded = device.paddedCount(limits.runningRequests)
+        let rowCount = padded + limits.scoresPerStep
+        let columns = Self.pageColumns(limits.pageCount(forTokens: limits.sequenceLength))
+        let capacity = 4 * (limits.tokensPerStep + padded) + padded * (2 + columns) + 1 + rowCount
+        var banks: [Bank] = []
+        for _ in 0..<2 {
+            banks.append(
+                Bank(
+                    inputs: try device.makeTensor([capacity], .i32),
+                    sampler: try device.makeSampler(
+                        capacity: rowCount, vocabularyCount: text.vocabularyCount),
+                    fault: try device.makeTensor([1], .i32)))
+        }
+        self.banks = banks
     }
 
-    /// Puts tiles, u8 [n, size, size, 3], through the tower and stores their embeddings in `pages`, one a
-    /// tile.
+    /// Columns of the page table for sequences of at most `pages` pages: one of few numbers, so that steps repeat.
+    private static func pageColumns(_ pages: Int) -> Int {
+        var columns = 16
+        while columns < pages { columns *= 2 }
+        return columns
+    }
+
+    /// Puts tiles, u8 [n, size, size, 3], through the tower and stores their embeddings in `pages`, one a tile.
     ///
-    /// Answers false when an embedding is not finite.
-    func encode(tiles: [UInt8], tileSize: Int, pages: [PageIndex]) throws(DeviceError) -> Bool {
+    /// It belongs to the step that is enqueued next.
+    func encode(tiles: [UInt8], tileSize: Int, pages: [PageIndex]) throws(DeviceError) {
+        let bank = banks[enqueuedCount % 2]
         workspace.reset()
         let input = try workspace.take([pages.count, tileSize, tileSize, 3], .u8)
         device.write(tiles, to: input)
@@ -64,32 +107,83 @@ final class Rank {
                 output, rows: ascending[(tile * rows)..<((tile + 1) * rows)],
                 out: embeddings[target..<(target + rows)])
         }
-        return device.readFloats(output).allSatisfy(\.isFinite)
+        device.operators.countFaults(output, out: bank.fault)
+        bank.encodes = true
     }
 
-    /// Runs the sequences of a step; one result for each.
-    func run(_ sequences: [SequenceStep]) throws(DeviceError) -> [SequenceResult] {
-        workspace.reset()
-        let batch = try InputPacker(device: device, workspace: workspace, limits: limits)
-            .pack(sequences, embeddings: embeddings, cache: cache)
-        let logits = try model.forward(batch, workspace: workspace)
-        let rows = sequences.flatMap { $0.rows(vocabularyCount: vocabularyCount, endIDs: endIDs) }
-        var tokens = (rows.isEmpty ? [] : device.operators.sample(logits, rows: rows))[...]
-        return sequences.map { sequence in
-            let scores = Array(tokens.prefix(sequence.scoring?.ids.count ?? 0))
-            tokens = tokens.dropFirst(scores.count)
-            let token = sequence.choice == nil ? nil : tokens.popFirst()
-            return SequenceResult(scores: scores, token: token.flatMap { $0.id >= 0 ? $0 : nil })
+    /// Enqueues the sequences of a step; a token −1 − i stands for what sequence i of the step before chooses.
+    func enqueue(_ sequences: [SequenceStep]) throws(DeviceError) {
+        let bank = banks[enqueuedCount % 2], other = banks[(enqueuedCount + 1) % 2]
+        enqueuedCount += 1
+        // Those of one token first.
+        let order = sequences.indices.filter { sequences[$0].tokens.count == 1 }
+            + sequences.indices.filter { sequences[$0].tokens.count != 1 }
+        let ordered = order.map { sequences[$0] }
+        bank.sequences = ordered
+        bank.choiceRows = [Int32](repeating: -1, count: sequences.count)
+        guard !ordered.isEmpty else { return }
+        var rules: [SamplingRow] = []
+        for (place, sequence) in zip(order, ordered) {
+            rules += sequence.rows(vocabularyCount: vocabularyCount, endIDs: endIDs)
+            if sequence.choice != nil { bank.choiceRows[place] = Int32(rules.count - 1) }
         }
+        let repeats = ordered.allSatisfy { $0.tokens.count == 1 && $0.choice != nil && $0.scoring == nil }
+        let padded = repeats ? device.paddedCount(ordered.count) : ordered.count
+        let columns = Self.pageColumns(ordered.map(\.pages.count).max() ?? 0)
+        let packed = PackedInputs(
+            ordered, paddedCount: padded, pageColumns: columns, pageSize: limits.pageSize
+        ) { sequence in
+            // Safe: the scheduler names a sequence of the step before.
+            other.choiceRows[sequence]
+        }
+        device.write(packed.values, to: bank.inputs)
+        bank.sampler.set(rules)
+        workspace.reset()
+        let batch = packed.batch(
+            in: bank.inputs, previous: other.sampler.tokens, embeddings: embeddings, cache: cache)
+        let body = { () throws(DeviceError) in
+            let logits = try self.model.forward(batch, workspace: self.workspace)
+            if !rules.isEmpty { try bank.sampler.choose(logits) }
+        }
+        guard repeats, rules.allSatisfy({ $0.topLogprobCount == 0 }) else { return try body() }
+        try device.replay(
+            ReplayKey(
+                sequenceCount: padded, pageColumns: columns, bank: (enqueuedCount - 1) % 2,
+                generation: workspace.generation), body)
+    }
+
+    /// Waits for the oldest step on the way: one result a sequence, in the order they were enqueued in.
+    func collect() throws(DeviceError) -> StepResult {
+        let bank = banks[collectedCount % 2]
+        collectedCount += 1
+        var result = StepResult()
+        defer { bank.encodes = false }
+        if bank.encodes {
+            result.isEncoded = try device.readIntegers(bank.fault) == [0]
+        }
+        var tokens = (bank.choiceRows.isEmpty ? [] : try bank.sampler.result())[...]
+        var scores: [RequestID: [SampledToken]] = [:]
+        var chosen: [RequestID: SampledToken] = [:]
+        for sequence in bank.sequences {
+            let count = sequence.scoring?.ids.count ?? 0
+            if count > 0 { scores[sequence.id] = Array(tokens.prefix(count)) }
+            tokens = tokens.dropFirst(count)
+            if sequence.choice != nil { chosen[sequence.id] = tokens.popFirst() }
+        }
+        result.scores = scores
+        result.tokens = chosen.filter { $0.value.id >= 0 }
+        return result
     }
 }
 
-/// What a step came to for one sequence.
-struct SequenceResult {
-    /// The tokens of the prompt that were to be reported on; −1 for one without finite logits.
-    var scores: [SampledToken] = []
-    /// The token that follows; nil where none was asked for or it failed.
-    var token: SampledToken?
+/// What a step came to.
+struct StepResult {
+    /// The tokens of prompts that were to be reported on; −1 for one without finite logits.
+    var scores: [RequestID: [SampledToken]] = [:]
+    /// The tokens that follow; none where none was asked for or it failed.
+    var tokens: [RequestID: SampledToken] = [:]
+    /// Whether all embeddings of its tiles, if there were any, are finite.
+    var isEncoded = true
 }
 
 /// Random numbers by position, so that a token's draw depends on its request alone.

@@ -168,27 +168,26 @@ final class StepLoop: @unchecked Sendable {
         }
         guard !plan.isEmpty else { return true }
         let isEncoded = plan.vision.map(encode) ?? true
-        let results = run(plan.sequences)
-        report(results, plan)
-        let tokens = results.map(\.token)
-        let deliveries = scheduler.commit(plan, chosen: tokens.map { $0?.id })
+        let result = run(plan.sequences)
+        report(result, plan)
+        let deliveries = scheduler.commit(plan, chosen: plan.sequences.map { result.tokens[$0.id]?.id })
         // Who hears that an answer is complete finds it counted.
         publish()
-        for (delivery, token) in zip(deliveries, asked(tokens, plan)) { deliver(delivery, token) }
-        if let vision = plan.vision { settle(vision, isEncoded) }
+        for delivery in deliveries { deliver(delivery, result.tokens[delivery.id]) }
+        if let vision = plan.vision { settle(vision, isEncoded && result.isEncoded) }
         return false
-    }
-
-    /// The results that `commit` answers with deliveries, in its order.
-    private func asked(_ tokens: [SampledToken?], _ plan: StepPlan) -> [SampledToken?] {
-        zip(plan.sequences, tokens).compactMap { $0.choice == nil ? nil : .some($1) }
     }
 
     private func encode(_ step: VisionStep) -> Bool {
         guard let made = tiles[step.key], made.tileCount >= step.tiles.upperBound else { return false }
         let size = made.tileSize * made.tileSize * 3
         let bytes = Array(made.bytes[(step.tiles.lowerBound * size)..<(step.tiles.upperBound * size)])
-        return (try? rank.encode(tiles: bytes, tileSize: made.tileSize, pages: step.pages)) ?? false
+        do throws(DeviceError) {
+            try rank.encode(tiles: bytes, tileSize: made.tileSize, pages: step.pages)
+            return true
+        } catch {
+            return false
+        }
     }
 
     /// Drops the tiles of a picture that is done, and ends the requests of one that failed.
@@ -201,16 +200,22 @@ final class StepLoop: @unchecked Sendable {
         }
     }
 
-    private func run(_ sequences: [SequenceStep]) -> [SequenceResult] {
-        guard !sequences.isEmpty else { return [] }
-        return (try? rank.run(sequences)) ?? sequences.map { _ in SequenceResult() }
+    private func run(_ sequences: [SequenceStep]) -> StepResult {
+        do throws(DeviceError) {
+            try rank.enqueue(sequences)
+            return try rank.collect()
+        } catch {
+            var failed = StepResult()
+            failed.isEncoded = false
+            return failed
+        }
     }
 
     /// Hands over what was to be told of prompts.
-    private func report(_ results: [SequenceResult], _ plan: StepPlan) {
-        for (sequence, result) in zip(plan.sequences, results) {
-            guard let scoring = sequence.scoring, !result.scores.isEmpty else { continue }
-            let tokens = zip(scoring.places, result.scores).map { PromptToken(place: $0, sampled: $1) }
+    private func report(_ result: StepResult, _ plan: StepPlan) {
+        for sequence in plan.sequences {
+            guard let scoring = sequence.scoring, let scores = result.scores[sequence.id] else { continue }
+            let tokens = zip(scoring.places, scores).map { PromptToken(place: $0, sampled: $1) }
             requests[sequence.id]?.sink.yield(.prompt(tokens))
         }
     }

@@ -17,6 +17,7 @@ extension ModelError: CustomStringConvertible {
         case .checkpoint(let error): error.description
         case .device(.outOfMemory(let byteCount)):
             "the device has no room for \(byteCount) more bytes of weights; use a larger one or a smaller model"
+        case .device(.failed(let reason)): reason
         case .device(.unsupportedConversion(let from, let to)):
             "the device cannot convert \(from.rawValue) weights to \(to.rawValue); choose another element type"
         case .unknownArchitecture(let found, let supported):

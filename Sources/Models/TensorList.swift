@@ -60,12 +60,20 @@ private struct NotingDevice: Device {
     func read(_ source: Tensor, into bytes: UnsafeMutableRawBufferPointer) {}
     func wait() {}
 
+    func makeSampler(capacity: Int, vocabularyCount: Int) throws(DeviceError) -> any TokenSampler {
+        throw .failed("a list of tensors chooses no tokens")
+    }
+
+    func paddedCount(_ count: Int) -> Int { count }
+
+    func replay(_ key: ReplayKey, _ body: () throws(DeviceError) -> Void) throws(DeviceError) { try body() }
+
     func load(_ source: Tensor, as elementType: ElementType) throws(DeviceError) -> Tensor {
         .withoutMemory(source.shape, elementType)
     }
 
     func prepareLinear(
-        weights parts: [Tensor], bias: [Tensor], elementType: ElementType,
+        weights parts: [Tensor], bias: [Tensor], scale: Tensor?, elementType: ElementType,
     ) throws(DeviceError) -> any LinearWeights {
         Weights(
             outputCount: parts.reduce(0) { $0 + $1.shape[0] }, inputCount: parts.first?.shape.columnCount ?? 0

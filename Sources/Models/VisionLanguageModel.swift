@@ -20,8 +20,10 @@ package protocol VisionLanguageModel: Sendable {
 
 /// The inputs of one forward pass of T tokens.
 package struct Batch: Sendable {
-    /// i32 [T]: token ids; at an image token any id of the table.
+    /// i32 [T]: token ids; at an image token any id of the table; below zero, −1 − id is an index into `previous`.
     package let ids: Tensor
+    /// i32: tokens chosen by an earlier step, which the host need not know yet.
+    package let previous: Tensor
     /// i32 [T]: the row of `images` that replaces the token's embedding, or −1.
     package let imageRows: Tensor
     /// f32 [rows, hidden]: embeddings of pictures.
@@ -35,10 +37,11 @@ package struct Batch: Sendable {
 
     /// Takes tensors that agree with one another.
     package init(
-        ids: Tensor, imageRows: Tensor, images: Tensor, attention: AttentionBatch, logitRows: Tensor,
+        ids: Tensor, previous: Tensor, imageRows: Tensor, images: Tensor, attention: AttentionBatch, logitRows: Tensor,
         cache: [KVLayer],
     ) {
         self.ids = ids
+        self.previous = previous
         self.imageRows = imageRows
         self.images = images
         self.attention = attention

@@ -12,19 +12,49 @@ package protocol Device: Sendable {
     /// Copies `bytes` from the host to the beginning of `target`.
     func write(_ bytes: UnsafeRawBufferPointer, to target: Tensor)
     /// Copies `source` to the host buffer `bytes`, which is at least as long, after all work enqueued so far.
-    func read(_ source: Tensor, into bytes: UnsafeMutableRawBufferPointer)
+    func read(_ source: Tensor, into bytes: UnsafeMutableRawBufferPointer) throws(DeviceError)
     /// Bytes that can still be allocated.
     var freeByteCount: Int { get }
     /// Blocks until all enqueued work is done.
-    func wait()
+    func wait() throws(DeviceError)
 
     /// A copy of the floating-point host tensor `source` on the device, converted to `elementType`.
     func load(_ source: Tensor, as elementType: ElementType) throws(DeviceError) -> Tensor
     /// Prepares the weights of a product, see `LinearWeights`: `parts`, each a host tensor [rows, K], stacked on their
-    /// rows, in `elementType` (bf16 or f32). `bias` parts are stacked likewise, [rows] each; empty for none.
+    /// rows, in `elementType` (bf16 or f32). `bias` parts are stacked likewise, [rows] each; empty for none. `scale` is a
+    /// host tensor [all rows] for `LinearEpilogue.addToOutput` (layer scale); nil for ones.
     func prepareLinear(
-        weights parts: [Tensor], bias: [Tensor], elementType: ElementType,
+        weights parts: [Tensor], bias: [Tensor], scale: Tensor?, elementType: ElementType,
     ) throws(DeviceError) -> any LinearWeights
+    /// A sampler of up to `capacity` rows of `vocabularyCount` logits.
+    func makeSampler(capacity: Int, vocabularyCount: Int) throws(DeviceError) -> any TokenSampler
+
+    /// How many sequences a step that is to be repeated has for `count`: at least as many.
+    func paddedCount(_ count: Int) -> Int
+    /// Does the work of `body`, which is the same whenever `key` is: same operators on the same tensors.
+    ///
+    /// A device may record it and repeat the record instead of calling `body` again.
+    func replay(_ key: ReplayKey, _ body: () throws(DeviceError) -> Void) throws(DeviceError)
+}
+
+/// Names work that repeats.
+package struct ReplayKey: Hashable, Sendable {
+    /// How many sequences.
+    package let sequenceCount: Int
+    /// Columns of the page table.
+    package let pageColumns: Int
+    /// Which of several sets of inputs and outputs.
+    package let bank: Int
+    /// The workspace's, whose addresses the work has.
+    package let generation: Int
+
+    /// Takes all four.
+    package init(sequenceCount: Int, pageColumns: Int, bank: Int, generation: Int) {
+        self.sequenceCount = sequenceCount
+        self.pageColumns = pageColumns
+        self.bank = bank
+        self.generation = generation
+    }
 }
 
 /// The weights of a product in a layout of the device's choosing.
@@ -43,6 +73,8 @@ package enum DeviceError: Error, Hashable, Sendable {
     case outOfMemory(requested: Int)
     /// No conversion between these types.
     case unsupportedConversion(from: ElementType, to: ElementType)
+    /// The device has failed and will not recover; why.
+    case failed(String)
 }
 
 extension Device {
@@ -58,10 +90,26 @@ extension Device {
     }
 
     /// The elements of an f32 tensor.
-    package func readFloats(_ source: Tensor) -> [Float] {
+    package func readFloats(_ source: Tensor) throws(DeviceError) -> [Float] {
         precondition(source.elementType == .f32, "an f32 tensor")
-        var values = [Float](repeating: 0, count: source.elementCount)
-        unsafe values.withUnsafeMutableBytes { unsafe read(source, into: $0) }
+        return try readArray(source, of: Float.self, zero: 0)
+    }
+
+    /// The integers of an i32 tensor.
+    package func readIntegers(_ source: Tensor) throws(DeviceError) -> [Int32] {
+        precondition(source.elementType == .i32, "an i32 tensor")
+        return try readArray(source, of: Int32.self, zero: 0)
+    }
+
+    private func readArray<Value: BitwiseCopyable>(
+        _ source: Tensor, of type: Value.Type, zero: Value,
+    ) throws(DeviceError) -> [Value] {
+        var values = [Value](repeating: zero, count: source.elementCount)
+        var failure: DeviceError?
+        unsafe values.withUnsafeMutableBytes { bytes in
+            do throws(DeviceError) { unsafe try read(source, into: bytes) } catch { failure = error }
+        }
+        if let failure { throw failure }
         return values
     }
 }

@@ -10,6 +10,8 @@ package final class Workspace {
     /// Bytes taken and not given back, and the most there ever were.
     private var total = 0
     private var peak = 0
+    /// Changes whenever memory is taken from the device: tensors then lie elsewhere.
+    package private(set) var generation = 0
 
     /// An empty workspace on `device`, with `byteCount` bytes to begin with.
     package init(device: any Device, byteCount: Int) throws(DeviceError) {
@@ -27,6 +29,7 @@ package final class Workspace {
         }
         if blockIndex == blocks.count {
             blocks.append(try device.allocate(byteCount: max(byteCount, 16 << 20)))
+            generation += 1
             used = 0
         }
         let tensor = Tensor(blocks[blockIndex], byteOffset: used, shape: shape, elementType: elementType)
@@ -38,7 +41,10 @@ package final class Workspace {
 
     /// Gives back every tensor taken since the last reset; several blocks become one.
     package func reset() {
-        if blocks.count > 1, let joined = try? device.allocate(byteCount: peak) { blocks = [joined] }
+        if blocks.count > 1, let joined = try? device.allocate(byteCount: peak) {
+            blocks = [joined]
+            generation += 1
+        }
         blockIndex = 0
         used = 0
         total = 0

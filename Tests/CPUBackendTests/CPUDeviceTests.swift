@@ -46,15 +46,15 @@ import Testing
         var numbers = Numbers(60)
         let x = try device.tensor(numbers.floats(64 * 96), [64, 96])
         let weights = try device.prepareLinear(
-            weights: [try device.tensor(numbers.floats(128 * 96), [128, 96])], bias: [], elementType: .bf16)
+            weights: [try device.tensor(numbers.floats(128 * 96), [128, 96])], bias: [], scale: nil, elementType: .bf16)
         let expected = try device.makeTensor([64, 128], .f32)
-        device.operators.linear(x, weights, epilogue: .none, out: expected)
+        device.operators.linear(.rows(x), weights, epilogue: .none, out: expected)
         let values = device.readFloats(expected)
         try await withThrowingTaskGroup(of: Bool.self) { group in
             for _ in 0..<4 {
                 group.addTask {
                     let out = try device.makeTensor([64, 128], .f32)
-                    for _ in 0..<100 { device.operators.linear(x, weights, epilogue: .none, out: out) }
+                    for _ in 0..<100 { device.operators.linear(.rows(x), weights, epilogue: .none, out: out) }
                     return device.readFloats(out) == values
                 }
             }

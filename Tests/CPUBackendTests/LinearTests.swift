@@ -39,18 +39,16 @@ enum Epilogue: CaseIterable {
                     let device = CPUDevice(threadCount: 2, level: level)
                     let weights = try device.prepareLinear(
                         weights: [try device.tensor(w, [n, k])], bias: [try device.tensor(bias, [n])],
-                        elementType: type)
+                        scale: epilogue == .scaleAdd ? try device.tensor(scale, [n]) : nil, elementType: type)
                     #expect(weights.outputCount == n && weights.inputCount == k)
                     let out = try device.tensor(residual, [m, n])
                     let applied: LinearEpilogue =
                         switch epilogue {
                         case .none: .none
                         case .gelu: .gelu
-                        case .add: .add(residual: out)
-                        case .scaleAdd: .scaleAdd(scale: try device.tensor(scale, [n]), residual: out)
+                        case .add, .scaleAdd: .addToOutput
                         }
-                    device.operators.linear(
-                        try device.tensor(x, [m, k]), weights, epilogue: applied, out: out)
+                    device.operators.linear(.rows(try device.tensor(x, [m, k])), weights, epilogue: applied, out: out)
                     let what = "\(m)×\(n)×\(k), \(epilogue), \(level)"
                     expectClose(device.readFloats(out), expected, tolerance: 2e-6, what)
                 }
@@ -83,9 +81,9 @@ enum Epilogue: CaseIterable {
         let device = CPUDevice(threadCount: 1, level: level)
         let x = (0..<2001).map { Float($0) / 100 - 10 }
         let one = try device.prepareLinear(
-            weights: [try device.tensor([1], [1, 1])], bias: [], elementType: .f32)
+            weights: [try device.tensor([1], [1, 1])], bias: [], scale: nil, elementType: .f32)
         let out = try device.makeTensor([x.count, 1], .f32)
-        device.operators.linear(try device.tensor(x, [x.count, 1]), one, epilogue: .gelu, out: out)
+        device.operators.linear(.rows(try device.tensor(x, [x.count, 1])), one, epilogue: .gelu, out: out)
         for (value, result) in zip(x, device.readFloats(out)) {
             let expected = Self.apply(.gelu, Double(value), residual: 0, scale: 0)
             #expect(abs(Double(result) - expected) < 1e-6 * max(1, abs(Double(value))), "gelu(\(value))")
@@ -112,11 +110,11 @@ enum Epilogue: CaseIterable {
             bias: [
                 try device.tensor(biases[0], [5]), try device.bf16Tensor(biases[1], [40]),
                 try device.tensor(biases[2], [3]),
-            ], elementType: type)
+            ], scale: nil, elementType: type)
         #expect(weights.outputCount == 48 && weights.inputCount == k)
         let x = numbers.floats(2 * k).map(bf16)
         let out = try device.makeTensor([2, 48], .f32)
-        device.operators.linear(try device.tensor(x, [2, k]), weights, epilogue: .none, out: out)
+        device.operators.linear(.rows(try device.tensor(x, [2, k])), weights, epilogue: .none, out: out)
         let rows = values[0] + values[1] + values[2].map { bf16(Float(Float16($0))) },
             bias = biases.flatMap(\.self)
         let expected = (0..<96).map { index in
@@ -137,16 +135,16 @@ enum Epilogue: CaseIterable {
         let x = numbers.floats(m * k)
         let parts = [try device.tensor(numbers.floats(n * k), [n, k])],
             bias = [try device.tensor(numbers.floats(n), [n])]
-        let weights = try device.prepareLinear(weights: parts, bias: bias, elementType: type)
+        let weights = try device.prepareLinear(weights: parts, bias: bias, scale: nil, elementType: type)
         let whole = try device.makeTensor([m, n], .f32)
-        device.operators.linear(try device.tensor(x, [m, k]), weights, epilogue: .gelu, out: whole)
+        device.operators.linear(.rows(try device.tensor(x, [m, k])), weights, epilogue: .gelu, out: whole)
         let expected = device.readFloats(whole)
         for count in 1...26 {
             let first = (count * 7) % (m - count)
             let part = Array(x[(first * k)..<((first + count) * k)])
             let out = try device.makeTensor([count, n], .f32)
             let used = count.isMultiple(of: 2) ? device : single
-            used.operators.linear(try device.tensor(part, [count, k]), weights, epilogue: .gelu, out: out)
+            used.operators.linear(.rows(try device.tensor(part, [count, k])), weights, epilogue: .gelu, out: out)
             #expect(
                 device.readFloats(out) == Array(expected[(first * n)..<((first + count) * n)]),
                 "\(count) rows")
@@ -160,9 +158,9 @@ enum Epilogue: CaseIterable {
         var x = numbers.floats(5 * 64)
         for i in 128..<192 { x[i] = .nan }
         let ones = try device.tensor([Float](repeating: 1, count: 40 * 64), [40, 64])
-        let weights = try device.prepareLinear(weights: [ones], bias: [], elementType: .bf16)
+        let weights = try device.prepareLinear(weights: [ones], bias: [], scale: nil, elementType: .bf16)
         let out = try device.makeTensor([5, 40], .f32)
-        device.operators.linear(try device.tensor(x, [5, 64]), weights, epilogue: .none, out: out)
+        device.operators.linear(.rows(try device.tensor(x, [5, 64])), weights, epilogue: .none, out: out)
         for (index, value) in device.readFloats(out).enumerated() {
             #expect(value.isNaN == (index / 40 == 2))
         }

@@ -8,7 +8,7 @@ import Testing
         -> [SampledToken]
     {
         let tensor = try device.tensor(logits.flatMap(\.self), [logits.count, logits.first?.count ?? 0])
-        return device.operators.sample(tensor, rows: rows)
+        return try device.sample(tensor, rows)
     }
 
     /// Distinct ids, some beyond the row.

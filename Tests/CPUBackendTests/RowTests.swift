@@ -60,7 +60,14 @@ import Testing
             x[0] = 200
             x[2 * width] = -200
             let out = try device.makeTensor([11, width], .f32)
-            device.operators.siluMultiply(try device.tensor(x, [11, 2 * width]), out: out)
+            // A product with the identity.
+            let identity = (0..<(4 * width * width)).map { Float($0 / (2 * width) == $0 % (2 * width) ? 1 : 0) }
+            let weights = try device.prepareLinear(
+                weights: [try device.tensor(identity, [2 * width, 2 * width])], bias: [], scale: nil,
+                elementType: .f32)
+            device.operators.linear(
+                .rows(try device.tensor(x, [11, 2 * width])), weights,
+                epilogue: .siluMultiply(scratch: try device.makeTensor([11, 2 * width], .f32)), out: out)
             let results = device.readFloats(out)
             for index in 0..<(11 * width) {
                 let gate = Double(x[index / width * 2 * width + index % width])
@@ -81,7 +88,8 @@ import Testing
         for type in [ElementType.f32, .bf16] {
             let stored = try device.load(try device.tensor(table, [20, width]), as: type)
             device.operators.embed(
-                ids: try device.integers(ids, [5]), imageRows: try device.integers(imageRows, [5]),
+                ids: try device.integers(ids, [5]), previous: try device.integers([0], [1]),
+                imageRows: try device.integers(imageRows, [5]),
                 table: stored,
                 images: source, out: out)
             let expected = (0..<(5 * width)).map { index -> Float in

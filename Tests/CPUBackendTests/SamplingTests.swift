@@ -65,7 +65,7 @@ import Testing
 
     func sample(_ device: CPUDevice, _ logits: [[Float]], _ rows: [SamplingRow]) throws -> [SampledToken] {
         let tensor = try device.tensor(logits.flatMap(\.self), [logits.count, logits.first?.count ?? 0])
-        return device.operators.sample(tensor, rows: rows)
+        return try device.sample(tensor, rows)
     }
 
     @Test(arguments: levels)

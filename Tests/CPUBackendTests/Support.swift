@@ -44,6 +44,14 @@ extension CPUDevice {
         return tensor
     }
 
+    /// The tokens chosen for `logits` [R, V].
+    func sample(_ logits: Tensor, _ rows: [SamplingRow]) throws -> [SampledToken] {
+        let sampler = try makeSampler(capacity: rows.count, vocabularyCount: logits.shape.columnCount)
+        sampler.set(rows)
+        try sampler.choose(logits)
+        return try sampler.result()
+    }
+
     /// A bf16 tensor of `values`, rounded here and not by the device.
     func bf16Tensor(_ values: [Float], _ shape: Shape) throws -> Tensor {
         let tensor = try makeTensor(shape, .bf16)

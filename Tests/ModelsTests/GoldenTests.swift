@@ -15,7 +15,7 @@ import Testing
         for example in golden.cases {
             guard let rows = example.embeddingRows, let expected = example.embeddings else { continue }
             let sequence = try driver.sequence(for: example)
-            let all = driver.device.readFloats(sequence.images)
+            let all = try driver.device.readFloats(sequence.images)
             let perTile = try #require(driver.model.description.vision?.tokensPerTile)
             let tileCount = all.count / perTile / golden.hiddenSize
             let ours = (0..<tileCount).flatMap { tile in

@@ -52,7 +52,7 @@ final class PagedDriver {
         workspace.reset()
         let embeddings = try model.encode(tiles: input, workspace: workspace)
         let copy = try device.makeTensor(embeddings.shape, .f32)
-        device.write(device.readFloats(embeddings), to: copy)
+        device.write(try device.readFloats(embeddings), to: copy)
         return copy
     }
 
@@ -102,11 +102,11 @@ final class PagedDriver {
             maxContextLength: parts.map(\.sequence.length).max() ?? 0)
         let pictured = parts.first { $0.sequence.nextImageRow > 0 }?.sequence ?? parts[0].sequence
         let batch = Batch(
-            ids: try indices(ids), imageRows: try indices(imageRows), images: pictured.images,
+            ids: try indices(ids), previous: try indices([0]), imageRows: try indices(imageRows), images: pictured.images,
             attention: attention,
             logitRows: try indices(starts.dropFirst().map { $0 - 1 }), cache: cache)
         workspace.reset()
-        let logits = device.readFloats(try model.forward(batch, workspace: workspace))
+        let logits = try device.readFloats(try model.forward(batch, workspace: workspace))
         let vocabulary = model.description.text.vocabularyCount
         return (0..<parts.count).map { Array(logits[($0 * vocabulary)..<(($0 + 1) * vocabulary)]) }
     }

@@ -28,19 +28,20 @@ struct Attention: Sendable {
         operators = loader.device.operators
     }
 
-    /// Adds the attention of `x` [T, hidden] to `residual` [T, hidden], and the keys and values to `cache`.
+    /// Adds the attention of `x` [T, hidden] to `residual` f32 [T, hidden], and the keys and values to `cache`.
     func callAsFunction(
-        _ x: Tensor, addingTo residual: Tensor, rotary: RotaryTable, batch: AttentionBatch, cache: KVLayer,
+        _ x: LinearInput, addingTo residual: Tensor, rotary: RotaryTable, batch: AttentionBatch, cache: KVLayer,
         workspace: Workspace,
     ) throws(DeviceError) {
         let qkv = try qkv(x, workspace: workspace)  // [T, (heads + 2 · keyValueHeads) · headDim]
         operators.rotateAndStore(
             qkv: qkv, heads: heads, norms: norms, rotary: rotary, batch: batch, cache: cache)
         // [T, heads · headDim]
-        let mixed = try workspace.take([x.shape.rowCount, heads.heads * heads.headDim], .f32)
+        let mixed = try workspace.take(
+            [x.rowCount, heads.heads * heads.headDim], operators.operandType)
         operators.pagedAttention(
             qkv: qkv, heads: heads, scale: 1 / Float(heads.headDim).squareRoot(), batch: batch, cache: cache,
             out: mixed)
-        output(mixed, epilogue: .add(residual: residual), into: residual)
+        output(.rows(mixed), epilogue: .addToOutput, into: residual)
     }
 }

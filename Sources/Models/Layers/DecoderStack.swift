@@ -4,16 +4,16 @@ import Tensors
 /// The pre-norm decoder that every text tower is a setting of.
 struct DecoderStack: Sendable {
     private struct Layer: Sendable {
-        let attentionNorm: Norm
+        let attentionNorm: InputNorm
         let attention: Attention
-        let mlpNorm: Norm
+        let mlpNorm: InputNorm
         let mlp: GatedMLP
     }
 
     private let hiddenSize: Int
     private let embedding: Embedding
     private let layers: [Layer]
-    private let norm: Norm
+    private let norm: InputNorm
     private let head: Linear
     private let rotary: RotaryTable
     private let operators: any Operators
@@ -32,14 +32,14 @@ struct DecoderStack: Sendable {
                 hasBias: false)
         layers = try loader["layers"].layers(shape.layerCount) { (loader) throws(ModelError) in
             Layer(
-                attentionNorm: try Norm(
-                    rms: loader, names.attentionNorm, count: shape.hiddenSize, epsilon: shape.epsilon),
+                attentionNorm: try InputNorm(
+                    loader, names.attentionNorm, count: shape.hiddenSize, epsilon: shape.epsilon),
                 attention: try Attention(loader[names.attention], shape),
-                mlpNorm: try Norm(
-                    rms: loader, names.mlpNorm, count: shape.hiddenSize, epsilon: shape.epsilon),
+                mlpNorm: try InputNorm(
+                    loader, names.mlpNorm, count: shape.hiddenSize, epsilon: shape.epsilon),
                 mlp: try GatedMLP(loader[names.mlp], shape))
         }
-        norm = try Norm(rms: loader, "norm", count: shape.hiddenSize, epsilon: shape.epsilon)
+        norm = try InputNorm(loader, "norm", count: shape.hiddenSize, epsilon: shape.epsilon)
         rotary = try ModelError.wrapping { () throws(DeviceError) in
             try shape.rotary.table(
                 positions: shape.maxPositions, headDim: shape.heads.headDim, device: loader.device)
@@ -56,23 +56,23 @@ struct DecoderStack: Sendable {
         let logits = try workspace.take([batch.logitRows.elementCount, head.outputCount], .f32)
         let mark = workspace.mark
         let stream = try workspace.take([count, hiddenSize], .f32)  // [T, hidden]
-        let normed = try workspace.take([count, hiddenSize], .f32)  // [T, hidden]
+        let normed = try workspace.take([count, hiddenSize], operators.operandType)  // [T, hidden]
         embedding(batch, into: stream)
         let layerMark = workspace.mark
         for (layer, cache) in zip(layers, batch.cache) {
-            layer.attentionNorm(stream, into: normed)
             try layer.attention(
-                normed, addingTo: stream, rotary: rotary, batch: batch.attention, cache: cache,
+                layer.attentionNorm(stream, scratch: normed), addingTo: stream, rotary: rotary, batch: batch.attention, cache: cache,
                 workspace: workspace)
             workspace.rewind(to: layerMark)
-            layer.mlpNorm(stream, into: normed)
-            try layer.mlp(normed, addingTo: stream, workspace: workspace)
+            try layer.mlp(
+                layer.mlpNorm(stream, scratch: normed), addingTo: stream, workspace: workspace)
             workspace.rewind(to: layerMark)
         }
         let last = try workspace.take([batch.logitRows.elementCount, hiddenSize], .f32)  // [R, hidden]
         operators.gatherRows(stream, rows: batch.logitRows, out: last)
-        norm(last, into: last)
-        head(last, into: logits)
+        // [R, hidden]
+        let lastNormed = try workspace.take(last.shape, operators.operandType)
+        head(norm(last, scratch: lastNormed), into: logits)
         workspace.rewind(to: mark)
         return logits
     }

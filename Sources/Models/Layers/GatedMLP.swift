@@ -20,12 +20,16 @@ struct GatedMLP: Sendable {
         operators = loader.device.operators
     }
 
-    /// Adds the MLP of `x` [T, hidden] to `residual` [T, hidden].
-    func callAsFunction(_ x: Tensor, addingTo residual: Tensor, workspace: Workspace) throws(DeviceError) {
-        let both = try gateUp(x, workspace: workspace)  // [T, 2 · intermediate]
+    /// Adds the MLP of `x` [T, hidden] to `residual` f32 [T, hidden].
+    func callAsFunction(
+        _ x: LinearInput, addingTo residual: Tensor, workspace: Workspace,
+    ) throws(DeviceError) {
+        let rowCount = x.rowCount
         // [T, intermediate]
-        let product = try workspace.take([x.shape.rowCount, gateUp.outputCount / 2], .f32)
-        operators.siluMultiply(both, out: product)
-        down(product, epilogue: .add(residual: residual), into: residual)
+        let product = try workspace.take([rowCount, gateUp.outputCount / 2], operators.operandType)
+        // [T, 2 · intermediate]
+        let both = try workspace.take([rowCount, gateUp.outputCount], operators.operandType)
+        gateUp(x, epilogue: .siluMultiply(scratch: both), into: product)
+        down(.rows(product), epilogue: .addToOutput, into: residual)
     }
 }

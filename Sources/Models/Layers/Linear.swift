@@ -6,13 +6,16 @@ struct Linear: Sendable {
     private let operators: any Operators
 
     /// Takes `name.weight` [outputs, inputs] and, if it has one, `name.bias` [outputs].
-    init(_ loader: Loader, _ name: String, outputs: Int, inputs: Int, hasBias: Bool) throws(ModelError) {
-        try self.init(loader, [(name, outputs)], inputs: inputs, hasBias: hasBias)
+    init(
+        _ loader: Loader, _ name: String, outputs: Int, inputs: Int, hasBias: Bool, scale: Tensor? = nil,
+    ) throws(ModelError) {
+        try self.init(loader, [(name, outputs)], inputs: inputs, hasBias: hasBias, scale: scale)
     }
 
     /// Takes several such matrices of as many inputs; their outputs stand beside one another.
     init(
         _ loader: Loader, _ parts: [(name: String, outputs: Int)], inputs: Int, hasBias: Bool,
+        scale: Tensor? = nil,
     ) throws(ModelError) {
         var matrices: [Tensor] = []  // [outputs, inputs] each
         var biases: [Tensor] = []  // [outputs] each
@@ -20,13 +23,17 @@ struct Linear: Sendable {
             matrices.append(try loader.take("\(part.name).weight", shape: [part.outputs, inputs]))
             if hasBias { biases.append(try loader.take("\(part.name).bias", shape: [part.outputs])) }
         }
-        try self.init(loader, matrices: matrices, biases: biases)
+        try self.init(loader, matrices: matrices, biases: biases, scale: scale)
     }
 
-    /// Takes host matrices [outputs, inputs] and biases [outputs], none for a product without.
-    init(_ loader: Loader, matrices: [Tensor], biases: [Tensor] = []) throws(ModelError) {
+    /// Takes host matrices [outputs, inputs], biases [outputs], none for a product without, and the scale [all outputs]
+    /// of what is added to the stream.
+    init(
+        _ loader: Loader, matrices: [Tensor], biases: [Tensor] = [], scale: Tensor? = nil,
+    ) throws(ModelError) {
         weights = try ModelError.wrapping { () throws(DeviceError) in
-            try loader.device.prepareLinear(weights: matrices, bias: biases, elementType: loader.elementType)
+            try loader.device.prepareLinear(
+                weights: matrices, bias: biases, scale: scale, elementType: loader.elementType)
         }
         operators = loader.device.operators
     }
@@ -35,15 +42,15 @@ struct Linear: Sendable {
     var outputCount: Int { weights.outputCount }
 
     /// The product with `x` [T, inputs] into `out` [T, outputs].
-    func callAsFunction(_ x: Tensor, epilogue: LinearEpilogue = .none, into out: Tensor) {
+    func callAsFunction(_ x: LinearInput, epilogue: LinearEpilogue = .none, into out: Tensor) {
         operators.linear(x, weights, epilogue: epilogue, out: out)
     }
 
-    /// The product with `x` [T, inputs] as a new tensor [T, outputs].
+    /// The product with `x` [T, inputs] as a new operand [T, outputs].
     func callAsFunction(
-        _ x: Tensor, epilogue: LinearEpilogue = .none, workspace: Workspace,
+        _ x: LinearInput, epilogue: LinearEpilogue = .none, workspace: Workspace,
     ) throws(DeviceError) -> Tensor {
-        let out = try workspace.take([x.shape.rowCount, outputCount], .f32)  // [T, outputs]
+        let out = try workspace.take([x.rowCount, outputCount], operators.operandType)  // [T, outputs]
         self(x, epilogue: epilogue, into: out)
         return out
     }

@@ -34,13 +34,31 @@ struct Norm: Sendable {
         }
     }
 
-    /// The norm of `x` [T, C] into `out` [T, C], which may be `x`.
+    /// The norm of `x`, f32 [T, C], into the operand `out` [T, C].
     func callAsFunction(_ x: Tensor, into out: Tensor) {
         switch kind {
         case .rms(let weight, let epsilon): operators.rmsNorm(x, weight: weight, epsilon: epsilon, out: out)
         case .layer(let weight, let bias, let epsilon):
             operators.layerNorm(x, weight: weight, bias: bias, epsilon: epsilon, out: out)
         }
+    }
+}
+
+/// A root-mean-square norm of the stream on its way into a product.
+struct InputNorm: Sendable {
+    /// f32 [C].
+    private let weight: Tensor
+    private let epsilon: Float
+
+    /// Takes `name.weight` [count].
+    init(_ loader: Loader, _ name: String, count: Int, epsilon: Float) throws(ModelError) {
+        weight = try loader.vector("\(name).weight", shape: [count])
+        self.epsilon = epsilon
+    }
+
+    /// What a product takes of `x`, f32 [T, C]; `scratch` is an operand [T, C].
+    func callAsFunction(_ x: Tensor, scratch: Tensor) -> LinearInput {
+        .rmsNorm(x, weight: weight, epsilon: epsilon, scratch: scratch)
     }
 }
 
@@ -61,7 +79,7 @@ struct QueryKeyNorm: Sendable {
         operators = loader.device.operators
     }
 
-    /// Norms in place the first two thirds of `qkv` [T, 3 · width].
+    /// Norms in place the first two thirds of the operand `qkv` [T, 3 · width].
     func callAsFunction(_ qkv: Tensor) {
         let width = queryWeight.elementCount
         operators.rmsNorm(qkv, columns: 0..<width, weight: queryWeight, epsilon: epsilon)

@@ -34,15 +34,16 @@ struct PatchEmbedding: Sendable {
         operators = loader.device.operators
     }
 
-    /// The tokens of `tiles` (u8 [n, side, side, 3]) into `out` [n, 1 + P, C].
+    /// The tokens of `tiles` (u8 [n, side, side, 3]) into `out`, f32 [n, 1 + P, C].
     func callAsFunction(_ tiles: Tensor, into out: Tensor, workspace: Workspace) throws(DeviceError) {
         let patchCount = tiles.shape[0] * (out.shape[1] - 1)
         let mark = workspace.mark
         // [n · P, 3 · patch²]
-        let rows = try workspace.take([patchCount, 3 * shape.patchSize * shape.patchSize], .f32)
+        let rows = try workspace.take(
+            [patchCount, 3 * shape.patchSize * shape.patchSize], operators.operandType)
         operators.patchRows(
             tiles: tiles, patchSize: shape.patchSize, mean: shape.mean, deviation: shape.deviation, out: rows)
-        let patches = try projection(rows, workspace: workspace)  // [n · P, C]
+        let patches = try projection(.rows(rows), workspace: workspace)  // [n · P, C]
         operators.addPositions(patches: patches, classToken: classToken, positions: positions, out: out)
         workspace.rewind(to: mark)
     }

@@ -7,6 +7,7 @@ struct Projector: Sendable {
     private let up: Linear
     /// [hidden, hidden].
     private let down: Linear
+    private let operandType: ElementType
 
     /// The names of its three layers.
     struct Names: Sendable {
@@ -20,11 +21,13 @@ struct Projector: Sendable {
         norm = try Norm(layer: loader, names.norm, count: inputs, epsilon: 1e-5)
         up = try Linear(loader, names.up, outputs: outputs, inputs: inputs, hasBias: true)
         down = try Linear(loader, names.down, outputs: outputs, inputs: outputs, hasBias: true)
+        operandType = loader.device.operators.operandType
     }
 
-    /// The projection of `x` [T, inputs], which it overwrites, into `out` [T, hidden].
+    /// The projection of `x`, f32 [T, inputs], into `out`, f32 [T, hidden].
     func callAsFunction(_ x: Tensor, into out: Tensor, workspace: Workspace) throws(DeviceError) {
-        norm(x, into: x)
-        down(try up(x, epilogue: .gelu, workspace: workspace), into: out)
+        let normed = try workspace.take(x.shape, operandType)  // [T, inputs]
+        norm(x, into: normed)
+        down(.rows(try up(.rows(normed), epilogue: .gelu, workspace: workspace)), into: out)
     }
 }

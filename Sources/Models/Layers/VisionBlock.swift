@@ -6,17 +6,13 @@ struct VisionBlock: Sendable {
     /// [3 · C, C].
     private let qkv: Linear
     private let queryKeyNorm: QueryKeyNorm?
-    /// [C, C].
+    /// [C, C], with the layer scale.
     private let output: Linear
-    /// f32 [C].
-    private let attentionScale: Tensor
     private let mlpNorm: Norm
     /// [intermediate, C].
     private let up: Linear
-    /// [C, intermediate].
+    /// [C, intermediate], with the layer scale.
     private let down: Linear
-    /// f32 [C].
-    private let mlpScale: Tensor
     private let shape: VisionShape
     private let operators: any Operators
 
@@ -46,33 +42,35 @@ struct VisionBlock: Sendable {
         } else {
             queryKeyNorm = nil
         }
-        output = try Linear(attention, names.output, outputs: width, inputs: width, hasBias: true)
-        attentionScale = try loader.vector(names.attentionScale, shape: [width])
+        output = try Linear(
+            attention, names.output, outputs: width, inputs: width, hasBias: true,
+            scale: try loader.take(names.attentionScale, shape: [width]))
         mlpNorm = try Norm(shape.norm, loader, names.mlpNorm, count: width)
         up = try Linear(loader["mlp"], "fc1", outputs: shape.intermediateSize, inputs: width, hasBias: true)
-        down = try Linear(loader["mlp"], "fc2", outputs: width, inputs: shape.intermediateSize, hasBias: true)
-        mlpScale = try loader.vector(names.mlpScale, shape: [width])
+        down = try Linear(
+            loader["mlp"], "fc2", outputs: width, inputs: shape.intermediateSize, hasBias: true,
+            scale: try loader.take(names.mlpScale, shape: [width]))
         self.shape = shape
         operators = loader.device.operators
     }
 
-    /// Runs the block in place on `x` [n · length, C]: n tiles of `length` tokens.
+    /// Runs the block in place on `x`, f32 [n · length, C]: n tiles of `length` tokens.
     func callAsFunction(_ x: Tensor, length: Int, workspace: Workspace) throws(DeviceError) {
         let mark = workspace.mark
-        let normed = try workspace.take(x.shape, .f32)  // [n · length, C]
+        let normed = try workspace.take(x.shape, operators.operandType)  // [n · length, C]
         let inner = workspace.mark
         attentionNorm(x, into: normed)
-        let fused = try qkv(normed, workspace: workspace)  // [n · length, 3 · C]
+        let fused = try qkv(.rows(normed), workspace: workspace)  // [n · length, 3 · C]
         queryKeyNorm?(fused)
         // The normed rows are used up, so the attention's result may lie there.
         operators.fullAttention(
             qkv: fused, length: length, heads: shape.heads, headDim: shape.headDim,
             scale: 1 / Float(shape.headDim).squareRoot(), out: normed)
-        output(normed, epilogue: .scaleAdd(scale: attentionScale, residual: x), into: x)
+        output(.rows(normed), epilogue: .addToOutput, into: x)
         workspace.rewind(to: inner)
         mlpNorm(x, into: normed)
-        let hidden = try up(normed, epilogue: .gelu, workspace: workspace)  // [n · length, intermediate]
-        down(hidden, epilogue: .scaleAdd(scale: mlpScale, residual: x), into: x)
+        let hidden = try up(.rows(normed), epilogue: .gelu, workspace: workspace)  // [n · length, intermediate]
+        down(.rows(hidden), epilogue: .addToOutput, into: x)
         workspace.rewind(to: mark)
     }
 }
