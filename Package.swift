@@ -49,10 +49,13 @@ let package = Package(
     targets: [
         .target(name: "CImageCodecs", cSettings: [.unsafeFlags(["-O2"])], linkerSettings: codecArchives),
         .target(name: "CKernels", cSettings: kernelSettings),
+        .target(name: "CCUDA", cSettings: [.unsafeFlags(["-O2"])]),
         module("JSON"),
         module("Benchmarks", ["JSON"]),
         module("Tensors"),
         module("CPUBackend", ["Tensors", "CKernels"]),
+        module("CUDABackend", ["Tensors", "CCUDA"]),
+        module("DeviceChecks", ["Tensors", "Benchmarks"]),
         module("Checkpoints", ["Tensors", "JSON"]),
         module("Tokenizers", ["JSON"]),
         module("Jinja"),
@@ -80,7 +83,7 @@ let package = Package(
         .executableTarget(
             name: "vireo",
             dependencies: [
-                "Benchmarks", "Serving", "Engine", "Prompts", "Models", "Checkpoints", "CPUBackend",
+                "Benchmarks", "Serving", "Engine", "Prompts", "Models", "Checkpoints", "CPUBackend", "CUDABackend", "DeviceChecks",
                 "Tensors",
                 "Tokenizers",
                 "Images", "Jinja", "JSON", "Scheduling", arguments, httpClient, logging,

@@ -24,6 +24,8 @@ final class CPUSampler: TokenSampler, @unchecked Sendable {
         for (row, token) in chosen.enumerated() { unsafe places[row] = token.id }
     }
 
+    func send() {}
+
     func result() throws(DeviceError) -> [SampledToken] { chosen }
 
     // id = the first token, from the likeliest down, at which the kept probabilities' sum passes uniform

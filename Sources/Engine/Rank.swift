@@ -145,11 +145,15 @@ final class Rank {
             let logits = try self.model.forward(batch, workspace: self.workspace)
             if !rules.isEmpty { try bank.sampler.choose(logits) }
         }
-        guard repeats, rules.allSatisfy({ $0.topLogprobCount == 0 }) else { return try body() }
-        try device.replay(
-            ReplayKey(
-                sequenceCount: padded, pageColumns: columns, bank: (enqueuedCount - 1) % 2,
-                generation: workspace.generation), body)
+        if repeats, rules.allSatisfy(\.isPlain) {
+            try device.replay(
+                ReplayKey(
+                    sequenceCount: padded, pageColumns: columns, bank: (enqueuedCount - 1) % 2,
+                    generation: workspace.generation), body)
+        } else {
+            try body()
+        }
+        if !rules.isEmpty { bank.sampler.send() }
     }
 
     /// Waits for the oldest step on the way: one result a sequence, in the order they were enqueued in.

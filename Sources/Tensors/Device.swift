@@ -113,3 +113,16 @@ extension Device {
         return values
     }
 }
+
+extension DeviceError: CustomStringConvertible {
+    package var description: String {
+        switch self {
+        case .outOfMemory(let requested):
+            "the device has no room for \(requested >> 20) MiB more; lower --mem_fraction, --max_total_token_num or "
+                + "--batch_max_tokens"
+        case .unsupportedConversion(let from, let to):
+            "the device cannot convert \(from.rawValue) to \(to.rawValue)"
+        case .failed(let reason): reason
+        }
+    }
+}

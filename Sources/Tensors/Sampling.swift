@@ -1,6 +1,6 @@
 /// Chooses the next tokens of up to a number of rows of logits on a device.
 ///
-/// `set`, `choose`, `result` belong together, in this order, and to one thread; the device works them off in the order
+/// `set`, `choose`, `send`, `result` belong together, in this order, and to one thread; the device works them off in the order
 /// of all its work.
 package protocol TokenSampler: AnyObject, Sendable {
     /// i32 [capacity]: the ids chosen last, −1 for rows without a finite logit.
@@ -9,9 +9,11 @@ package protocol TokenSampler: AnyObject, Sendable {
     func set(_ rules: [SamplingRow])
     /// Enqueues the choice for `logits`, f32 [R, V]; rows beyond the rules that were set get −1.
     ///
-    /// What it enqueues depends on the shape of `logits` alone, not on the rules, unless `needsLogprobs`.
+    /// What it enqueues depends on the shape of `logits` alone as long as all rules are plain.
     func choose(_ logits: Tensor) throws(DeviceError)
-    /// Waits for the choice made last and tells it, one token a rule.
+    /// Enqueues the way of the choice made last to the host.
+    func send()
+    /// Waits for the choice sent last and tells it, one token a rule.
     func result() throws(DeviceError) -> [SampledToken]
 }
 
@@ -41,6 +43,9 @@ package struct SamplingRow: Sendable {
     package var topLogprobCount: Int
     /// A token that is the result whatever the rest says, for its log-probability and rank; below the row's width.
     package var givenID: Int32?
+
+    /// Whether it changes no logits.
+    package var isPlain: Bool { changes == LogitChanges() && bannedIDs.isEmpty }
 
     /// Greedy by default.
     package init(

@@ -1,4 +1,3 @@
-import CPUBackend
 import Checkpoints
 import Engine
 import Images
@@ -17,7 +16,10 @@ struct LoadedModel {
     let device: any Device
 
     /// Loads what `options` name, with a progress bar on a terminal.
-    init(_ options: ModelOptions) throws {
+    init(_ options: ModelOptions) throws { try self.init(options, on: options.device.make(options.elementType)) }
+
+    /// Loads it on `device`.
+    init(_ options: ModelOptions, on device: any Device) throws {
         let folder = options.modelFolder
         var description = try ModelFamilies.describe(folder)
         if !options.endIDs.isEmpty { description.generation.endIDs = options.endIDs.map { Int32($0) } }
@@ -40,8 +42,6 @@ struct LoadedModel {
         prompts = try PromptBuilder(
             tokenizer: tokenizer, template: template, rules: rules,
             vocabularyCount: description.text.vocabularyCount)
-        let device = CPUDevice(
-            threadCount: options.threads ?? Processor.coreCount, exact: options.elementType == .f32)
         let source: any TensorSource =
             options.loadFormat == "dummy"
             ? ModelFamilies.randomWeights(for: description, seed: 0) : try Checkpoint(folder: folder)
@@ -66,7 +66,7 @@ struct LoadedModel {
                 throw StartError(
                     "the cache of keys and values needs \(wanted >> 20) MiB, but \(available >> 20) MiB are free for "
                         + "it; lower --max_total_token_num or --max_req_total_len, or raise --mem_fraction")
-            case .device(let reason): throw StartError("the device refuses: \(reason)")
+            case .device(let reason): throw StartError("\(reason)")
             case .noThread: throw StartError("the system gives no thread; raise the limit on processes")
             }
         }

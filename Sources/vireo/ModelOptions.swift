@@ -31,8 +31,7 @@ struct ModelOptions: ParsableArguments {
     @Option(name: .flag("max_tiles"), help: "The most tiles a picture is cut into, without its thumbnail.")
     var maxTiles: Int?
 
-    @Option(name: .flag("threads"), help: "Threads that compute; by default one a core.")
-    var threads: Int?
+    @OptionGroup var device: DeviceOptions
 
     @Flag(
         name: .flag("trust_remote_code"),
@@ -56,7 +55,6 @@ struct ModelOptions: ParsableArguments {
                 "--tokenizer_mode slow is not supported: there is one tokenizer, and it is fast")
         }
         try Bounds.check("--max_tiles", maxTiles, 1...256)
-        try Bounds.check("--threads", threads, 1...1024)
         guard endIDs.allSatisfy({ $0 >= 0 && $0 <= Int(Int32.max) }) else {
             throw ValidationError("--eos_id must be a token id")
         }

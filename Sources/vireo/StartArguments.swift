@@ -18,7 +18,7 @@ extension ModelOptions {
             ("model_dir", .string(modelFolder)), ("data_type", .string(dataType)),
             ("load_format", .string(loadFormat)), ("chat_template", text(chatTemplate)),
             ("tokenizer_mode", .string(tokenizerMode)), ("eos_id", .array(endIDs.map(JSONValue.int))),
-            ("max_tiles", number(maxTiles)), ("threads", number(threads)),
+            ("max_tiles", number(maxTiles)), ("threads", number(device.threads)),
             ("trust_remote_code", .bool(trustsRemoteCode)),
         ]
     }

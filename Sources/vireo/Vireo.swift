@@ -1,6 +1,6 @@
 import ArgumentParser
 
-/// The program: `vireo serve`, `vireo generate`, `vireo bench`, `vireo inspect`.
+/// The program: `vireo serve`, `vireo generate`, `vireo bench`, `vireo check`, `vireo inspect`.
 @main
 struct Vireo: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -10,7 +10,7 @@ struct Vireo: AsyncParsableCommand {
             Every flag may be written with underscores or hyphens: --model_dir and --model-dir are the same.
             """,
         version: Build.version,
-        subcommands: [Serve.self, Generate.self, Bench.self, Inspect.self])
+        subcommands: [Serve.self, Generate.self, Bench.self, Check.self, Inspect.self])
 }
 
 /// What this program calls itself.

@@ -49,6 +49,7 @@ extension CPUDevice {
         let sampler = try makeSampler(capacity: rows.count, vocabularyCount: logits.shape.columnCount)
         sampler.set(rows)
         try sampler.choose(logits)
+        sampler.send()
         return try sampler.result()
     }
 

@@ -1,0 +1,76 @@
+import Tensors
+
+/// The operators of a GPU; each family is an extension in a file of its own.
+///
+/// Shapes are checked by the kernels' launches, what tensors hold by the kernels: a wrong id, row or slot reads or writes
+/// nothing.
+struct CUDAOperators: Operators {
+    let stream: CUDAStream
+    let compiler: KernelCompiler
+    let matmul: Matmul
+    let rows: RowKernels
+    let vision: VisionKernels
+    let products: SkinnyProducts
+    let attention: AttentionKernels
+
+    init(stream: CUDAStream, compiler: KernelCompiler, matmul: Matmul) throws(DeviceError) {
+        self.stream = stream
+        self.compiler = compiler
+        self.matmul = matmul
+        rows = try RowKernels(compiler)
+        vision = try VisionKernels(compiler)
+        products = try SkinnyProducts(stream, compiler)
+        attention = try AttentionKernels(stream, compiler)
+    }
+
+    var operandType: ElementType { .bf16 }
+
+    /// How many blocks share `count` elements, `perBlock` each, when every processor takes at most `most`.
+    func blocks(_ count: Int, perBlock: Int, most: Int = 16) -> Int {
+        max(1, min((count + perBlock - 1) / perBlock, most * stream.properties.processorCount))
+    }
+}
+
+extension KernelCompiler {
+    /// The modules every model needs.
+    private func common() -> [KernelModule] {
+        ["rows", "rotary", "vision", "sampling"].map { KernelModule(source: $0) }
+            + [SkinnyProducts.module(properties)]
+    }
+
+    /// Compiles or finds what every model needs, several at a time.
+    func loadAll() throws(DeviceError) {
+        let modules = common()
+        _ = try inParallel(count: modules.count, threads: modules.count) { (index) throws(DeviceError) in
+            try self.load(modules[index])
+        }
+    }
+}
+
+/// The kernels of rows.cu and rotary.cu.
+struct RowKernels: Sendable {
+    let rmsNorm, layerNorm, rmsNormColumns, siluMultiply, gelu, gatherRows, embed, convert, checkFinite, rotate:
+        CUDAKernel
+
+    init(_ compiler: KernelCompiler) throws(DeviceError) {
+        func kernel(_ name: String) throws(DeviceError) -> CUDAKernel {
+            try compiler.kernel(name, KernelModule(source: "rows"))
+        }
+        rmsNorm = try kernel("rms_norm")
+        layerNorm = try kernel("layer_norm")
+        rmsNormColumns = try kernel("rms_norm_columns")
+        siluMultiply = try kernel("silu_multiply")
+        gelu = try kernel("gelu")
+        gatherRows = try kernel("gather_rows")
+        embed = try kernel("embed")
+        convert = try kernel("convert")
+        checkFinite = try kernel("check_finite")
+        rotate = try compiler.kernel("rotate_and_store", KernelModule(source: "rotary"))
+    }
+
+    /// Threads that share a row of `columns`: a thread keeps at most 16 of them.
+    static func threads(_ columns: Int) -> Int {
+        precondition(columns <= 16_384, "rows of at most 16,384 values")
+        return max(32, min(1024, ((columns + 15) / 16 + 31) / 32 * 32))
+    }
+}

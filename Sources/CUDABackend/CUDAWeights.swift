@@ -1,0 +1,13 @@
+import Tensors
+
+/// The weights of a product on the device: bf16 [N, K], row by row.
+struct CUDAWeights: LinearWeights {
+    /// bf16 [N, K], with the layer scale multiplied in.
+    let matrix: Tensor
+    /// f32 [N], with the layer scale multiplied in, if there is one.
+    let bias: Tensor?
+
+    var outputCount: Int { matrix.shape[0] }
+    var inputCount: Int { matrix.shape[1] }
+    var byteCount: Int { matrix.byteCount + (bias?.byteCount ?? 0) }
+}

@@ -1,0 +1,122 @@
+import Tensors
+
+extension CheckedPair {
+    // Probabilities are rounded to bf16 on the way to the values.
+    private static let tolerance = 8e-3
+
+    func checkFullAttention() throws(DeviceError) {
+        for (count, length, heads, headDim) in [
+            (1, 1, 2, 64), (2, 17, 3, 64), (3, 65, 2, 72), (2, 257, 4, 80), (1, 1025, 4, 64), (2, 130, 2, 128),
+            (2, 50, 4, 16), (1, 77, 2, 96),
+        ] {
+            let width = heads * headDim
+            let qkv = try operand(numbers(count * length * 3 * width), [count * length, 3 * width])
+            let out = try poisonedOperand([count * length, width])
+            let scale = 1 / Float(headDim).squareRoot()
+            reference.operators.fullAttention(
+                qkv: qkv.reference, length: length, heads: heads, headDim: headDim, scale: scale,
+                out: out.reference)
+            device.operators.fullAttention(
+                qkv: qkv.device, length: length, heads: heads, headDim: headDim, scale: scale, out: out.device)
+            try compare(
+                "fullAttention", "\(count)×\(length), \(heads) heads of \(headDim)", out, tolerance: Self.tolerance)
+        }
+    }
+
+    func checkPagedAttention() throws(DeviceError) {
+        let layouts = [(4, 4, 64), (6, 2, 64), (14, 2, 64), (28, 4, 128), (8, 1, 128), (4, 2, 16), (32, 32, 96), (9, 3, 64)]
+        for (heads, keyValueHeads, headDim) in layouts {
+            let layout = HeadLayout(heads: heads, keyValueHeads: keyValueHeads, headDim: headDim)
+            for spans in [
+                // Queries and context of each sequence.
+                [(1, 1)], [(1, 100), (1, 7), (1, 513)], [(5, 5)], [(1, 40), (1, 3), (33, 70), (100, 100), (2, 300)],
+                [(200, 456)], [(1, 3000)],
+            ] {
+                try checkPaged(layout, spans, rotates: headDim, hasNorms: heads == 6)
+            }
+        }
+        try checkPaged(HeadLayout(heads: 4, keyValueHeads: 2, headDim: 64), [(3, 9)], rotates: 32, hasNorms: false)
+    }
+
+    /// Rotation, the cache and attention for sequences of so many queries and so long a context.
+    private func checkPaged(
+        _ layout: HeadLayout, _ spans: [(Int, Int)], rotates: Int, hasNorms: Bool,
+    ) throws(DeviceError) {
+        let pageSize = 16, headDim = layout.headDim
+        let pageCounts = spans.map { ($0.1 + pageSize - 1) / pageSize }
+        let pageCount = pageCounts.reduce(3, +), columns = pageCounts.reduce(1, max) + 1
+        var free = Array(0..<pageCount)
+        var table: [Int32] = [], positions: [Int32] = [], slots: [Int32] = [], starts: [Int32] = [0]
+        // Pages nobody uses and places beyond the context hold NaN: nothing of it may come through.
+        let cacheShape: Shape = [pageCount, layout.keyValueHeads, pageSize, headDim]
+        var keys = [Float](repeating: .nan, count: cacheShape.elementCount), values = keys
+        for (count, (queries, context)) in zip(pageCounts, spans) {
+            let pages = (0..<count).map { _ in free.remove(at: below(free.count)) }
+            table += pages.map { Int32($0) } + [Int32](repeating: 0, count: columns - count)
+            for place in 0..<(context - queries) {
+                for head in 0..<layout.keyValueHeads {
+                    let start = ((pages[place / pageSize] * layout.keyValueHeads + head) * pageSize + place % pageSize)
+                        * headDim
+                    keys.replaceSubrange(start..<(start + headDim), with: numbers(headDim))
+                    values.replaceSubrange(start..<(start + headDim), with: numbers(headDim))
+                }
+            }
+            for place in (context - queries)..<context {
+                positions.append(Int32(place))
+                slots.append(Int32(pages[place / pageSize] * pageSize + place % pageSize))
+            }
+            starts.append(Int32(positions.count))
+        }
+        let tokenCount = positions.count, longest = spans.map(\.1).max() ?? 1
+        let qkv = try operand(numbers(tokenCount * layout.columnCount), [tokenCount, layout.columnCount])
+        let angles = (0..<(longest * rotates / 2)).map { _ in Float(below(1000)) / 1000 }
+        let cosines = try floats(angles.map { 1 - 2 * $0 * $0 }, [longest, rotates / 2])
+        let sines = try floats(angles.map { 2 * $0 * (1 - $0 * $0).squareRoot() }, [longest, rotates / 2])
+        let norms = (try floats(numbers(headDim), [headDim]), try floats(numbers(headDim), [headDim]))
+        let (placed, stored, begins) = (
+            try integers(positions, [tokenCount]), try integers(slots, [tokenCount]),
+            try integers(starts, [spans.count + 1])
+        )
+        let lengths = try integers(spans.map { Int32($0.1) }, [spans.count])
+        let pages = try integers(table, [spans.count, columns])
+        let cache = (try self.stored(keys, cacheShape), try self.stored(values, cacheShape))
+        let out = try poisonedOperand([tokenCount, layout.heads * headDim])
+        for (side, keyPath) in [(reference, \Twin.reference), (device, \Twin.device)] {
+            let batch = AttentionBatch(
+                positions: placed[keyPath: keyPath], slots: stored[keyPath: keyPath],
+                queryStarts: begins[keyPath: keyPath], contextLengths: lengths[keyPath: keyPath],
+                pageTable: pages[keyPath: keyPath], sequenceCount: spans.count,
+                singleCount: spans.prefix { $0.0 == 1 }.count, maxQueryCount: spans.map(\.0).max() ?? 1,
+                maxContextLength: longest)
+            let layer = KVLayer(keys: cache.0[keyPath: keyPath], values: cache.1[keyPath: keyPath])
+            side.operators.rotateAndStore(
+                qkv: qkv[keyPath: keyPath], heads: layout,
+                norms: hasNorms
+                    ? HeadNorms(
+                        queryWeight: norms.0[keyPath: keyPath], keyWeight: norms.1[keyPath: keyPath], epsilon: 1e-6)
+                    : nil,
+                rotary: RotaryTable(cosines: cosines[keyPath: keyPath], sines: sines[keyPath: keyPath]),
+                batch: batch, cache: layer)
+            side.operators.pagedAttention(
+                qkv: qkv[keyPath: keyPath], heads: layout, scale: 1 / Float(headDim).squareRoot(), batch: batch,
+                cache: layer, out: out[keyPath: keyPath])
+        }
+        let what = "\(layout.heads)/\(layout.keyValueHeads) heads of \(headDim), \(spans.map { "\($0.0)/\($0.1)" })"
+        try compare("pagedAttention", what, out, tolerance: Self.tolerance)
+        let queryColumns = layout.heads * headDim
+        try compare("rotated queries", what, try firstColumns(qkv, queryColumns), tolerance: 6e-3)
+    }
+
+    /// The first columns of an operand, as f32.
+    private func firstColumns(_ twin: Twin, _ count: Int) throws(DeviceError) -> Twin {
+        let (width, rows) = (twin.reference.shape.columnCount, twin.reference.shape.rowCount)
+        func cut(_ tensor: Tensor, _ device: any Device) throws(DeviceError) -> [Float] {
+            let all = try Self.read(tensor, from: device)
+            return (0..<rows).flatMap { all[($0 * width)..<($0 * width + count)] }
+        }
+        let left = try reference.makeTensor([rows, count], .f32), right = try device.makeTensor([rows, count], .f32)
+        reference.write(try cut(twin.reference, reference), to: left)
+        device.write(try cut(twin.device, device), to: right)
+        return Twin(reference: left, device: right)
+    }
+}
