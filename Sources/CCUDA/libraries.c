@@ -48,6 +48,7 @@ const char *vireo_find_driver(void *library, vireo_driver *table) {
         E(load_module, "cuModuleLoadData"),
         E(module_function, "cuModuleGetFunction"),
         E(set_function_attribute, "cuFuncSetAttribute"),
+        E(occupancy, "cuOccupancyMaxActiveBlocksPerMultiprocessor"),
         E(launch, "cuLaunchKernelEx"),
         E(begin_capture, "cuStreamBeginCapture_v2"),
         E(end_capture, "cuStreamEndCapture"),

@@ -26,7 +26,7 @@ final class CUDASampler: TokenSampler, @unchecked Sendable {
         static let chunk = 8192
         static let threads = 256
         static let mostTop = 20
-        static let sharedByteCount = 4 * chunk + 8 * 1024 + 8 * 2048 + 264 + 512 + 40 + 40 + 132 + 8 + 4
+        static let sharedByteCount = 4 * chunk + 8 * 1024 + 8 * 2048 + 1040
         static let mostWidth = 1 << 18
 
         /// Bytes of scratch for so many rows and chunks a row.
@@ -43,7 +43,7 @@ final class CUDASampler: TokenSampler, @unchecked Sendable {
         self.capacity = max(1, capacity)
         kernel = try compiler.kernel(
             "sample_rows", KernelModule(source: "sampling"), shared: Layout.sharedByteCount)
-        residentCount = device.stream.properties.processorCount * 3
+        residentCount = device.stream.residentBlocks(kernel, threads: Layout.threads, shared: Layout.sharedByteCount)
         tokens = try device.makeTensor([max(1, capacity)], .i32)
         rules = try device.allocate(byteCount: self.capacity * Layout.ruleByteCount)
         results = try device.allocate(byteCount: self.capacity * Layout.resultByteCount)
@@ -84,7 +84,7 @@ final class CUDASampler: TokenSampler, @unchecked Sendable {
         device.stream.launch(
             kernel, grid: (rows * chunks, 1, 1), block: Layout.threads, shared: Layout.sharedByteCount,
             [
-                .init(logits), .init(rows), .init(width), .init(residentCount), .init(wide: UInt64(rules.address)),
+                .init(logits), .init(rows), .init(capacity), .init(width), .init(residentCount), .init(wide: UInt64(rules.address)),
                 .init(lists), .init(wide: UInt64(scratch.address)), .init(wide: UInt64(results.address)),
                 .init(tokens),
             ])

@@ -103,6 +103,15 @@ final class CUDAStream: @unchecked Sendable {
                 Int32(bits.count), overlaps && properties.overlapsKernels ? 1 : 0), "the kernel \(kernel.name)")
     }
 
+    /// How many blocks of a kernel run on the GPU at once.
+    func residentBlocks(_ kernel: CUDAKernel, threads: Int, shared: Int) -> Int {
+        enter()
+        var count: Int32 = 0
+        unsafe note(
+            libraries.driver.occupancy(&count, kernel.handle, Int32(threads), shared), "asking for the occupancy")
+        return Int(count) * properties.processorCount
+    }
+
     /// Zero-fills memory.
     func fill(_ address: UInt, byteCount: Int) {
         enter()

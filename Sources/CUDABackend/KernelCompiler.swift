@@ -55,6 +55,9 @@ final class KernelCompiler: Sendable {
                 stream.libraries, unsafe driver.set_function_attribute(function, mostDynamicShared, Int32(shared)),
                 "giving \(shared) bytes of shared memory to \(name)")
         }
+        // The same division between shared memory and cache for all: a change would let nothing overlap.
+        let preferredCarveout: Int32 = 9, allShared: Int32 = 100
+        _ = unsafe driver.set_function_attribute(function, preferredCarveout, allShared)
         let kernel = CUDAKernel(name: name, address: UInt(bitPattern: function))
         kernels.withLock { $0[key] = kernel }
         return kernel

@@ -36,6 +36,7 @@ typedef struct {
     int (*load_module)(void **module, const void *image);
     int (*module_function)(void **function, void *module, const char *name);
     int (*set_function_attribute)(void *function, int attribute, int value);
+    int (*occupancy)(int *blocks, void *function, int threads, size_t shared);
     int (*launch)(const void *config, void *function, void **parameters, void **extra);
     int (*begin_capture)(void *stream, int mode);
     int (*end_capture)(void *stream, void **graph);

@@ -661,9 +661,9 @@ static __device__ void lead(
 //
 // Grid [R * chunks], chunks = ceil(V / CHUNK). `resident` blocks surely run at once; if there are more, they
 // take their places in the order in which they begin. Scratch, zero before the first launch: 64 bytes of
-// tickets, Row [R], bins u64 [R, BINS], lists u64 [R, LISTED], Partial [R, chunks].
+// tickets, Row [C], bins u64 [C, BINS], lists u64 [C, LISTED], Partial [C, chunks], for C = capacity >= R.
 KERNEL __launch_bounds__(THREADS, BLOCKS) sample_rows(
-    const float *logits, int rows, int width, int resident, const SamplingRule *rules, const int *lists,
+    const float *logits, int rows, int capacity, int width, int resident, const SamplingRule *rules, const int *lists,
     u8 *scratch, SampledRow *results, int *tokens) {
     extern __shared__ __align__(16) u8 shared_bytes[];
     Shared &s = *(Shared *)shared_bytes;
@@ -681,8 +681,8 @@ KERNEL __launch_bounds__(THREADS, BLOCKS) sample_rows(
     const int r = chunks > 0 ? place / chunks : rows;
     if (r < rows && width <= 1 << ID_BITS) {
         Row *row = (Row *)(scratch + 64);
-        u64 *bins = (u64 *)(row + rows), *list = bins + (long long)rows * BINS;
-        Partial *partials = (Partial *)(list + (long long)rows * LISTED);
+        u64 *bins = (u64 *)(row + capacity), *list = bins + (long long)capacity * BINS;
+        Partial *partials = (Partial *)(list + (long long)capacity * LISTED);
         Block b;
         b.rule = rules + r;
         b.logits = logits + (long long)r * width;
