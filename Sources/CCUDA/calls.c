@@ -77,7 +77,7 @@ static void release(const vireo_blas *blas, descriptors *all) {
 static int describe(const vireo_blas *blas, const vireo_matmul_shape *shape, vireo_address bias, descriptors *all) {
     memset(all, 0, sizeof *all);
     int out_type = shape->out_is_f32 ? type_f32 : type_bf16;
-    int transposes = transposed, epilogue = epilogue_bias, bias_type = type_f32;
+    int transposes = transposed, epilogue = epilogue_bias;
     int error = blas->create_product(&all->product, compute_f32, type_f32);
     error = error ? error : blas->set_product(all->product, product_transposes_a, &transposes, sizeof transposes);
     error = error ? error : blas->create_layout(&all->a, type_bf16, shape->inputs, shape->outputs, shape->inputs);
@@ -85,7 +85,7 @@ static int describe(const vireo_blas *blas, const vireo_matmul_shape *shape, vir
     error = error ? error : blas->create_layout(&all->d, out_type, shape->outputs, shape->rows, shape->outputs);
     if (!error && shape->has_bias) {
         error = blas->set_product(all->product, product_epilogue, &epilogue, sizeof epilogue);
-        error = error ? error : blas->set_product(all->product, product_bias_type, &bias_type, sizeof bias_type);
+        error = error ? error : blas->set_product(all->product, product_bias_type, &out_type, sizeof out_type);
         error = error ? error : blas->set_product(all->product, product_bias, &bias, sizeof bias);
     }
     return error;

@@ -24,7 +24,11 @@ package final class CPUDevice: Device {
 
     package var name: String { "CPU (\(level), \(threadCount) threads)" }
 
+    package var isAsynchronous: Bool { false }
+
     package var freeByteCount: Int { Int(clamping: vireo_available_bytes()) }
+
+    package func checkHeads(headDim: Int, turningPairs: Int) {}
 
     package func allocate(byteCount: Int) throws(DeviceError) -> Storage {
         let length = max(64, byteCount)

@@ -16,7 +16,7 @@ final class AttentionKernels: Sendable {
     }
 
     /// The most parts that the context of a sequence is cut into.
-    static let mostSplits = 64
+    private static let mostSplits = 64
     private static let mostCounters = 1 << 16
 
     let stream: CUDAStream
@@ -36,10 +36,16 @@ final class AttentionKernels: Sendable {
     /// The kernels for heads of `headDim` values and pages of `pageSize` tokens; nil when they cannot be had, which is
     /// noted as a failure of the device.
     func sized(headDim: Int, pageSize: Int) -> Sized? {
-        let module = KernelModule(source: "attention", settings: ["HEAD_DIM": headDim, "PAGE_SIZE": pageSize])
+        var module = KernelModule(source: "attention", settings: ["HEAD_DIM": headDim, "PAGE_SIZE": pageSize])
+        let tileKeys = Self.tileKeys(headDim: headDim, pageSize: pageSize)
+        module.settings["TILE_KEYS"] = tileKeys
+        if tileKeys == 48 {
+            module.settings["TILE_BLOCKS"] = 3
+            module.settings["TILE_QUERIES_IN_REGISTERS"] = 0
+        }
         if let kernels = known.withLock({ $0[module] }) { return kernels }
         do throws(DeviceError) {
-            let kernels = try make(module, headDim: headDim)
+            let kernels = try make(module, headDim: headDim, tileKeys: tileKeys)
             known.withLock { $0[module] = kernels }
             return kernels
         } catch {
@@ -48,12 +54,9 @@ final class AttentionKernels: Sendable {
         }
     }
 
-    private func make(_ module: KernelModule, headDim: Int) throws(DeviceError) -> Sized {
-        guard headDim.isMultiple(of: 8), (16...256).contains(headDim) else {
-            throw .failed("heads of \(headDim) values are not supported on a GPU: a multiple of 8 from 16 to 256")
-        }
+    private func make(_ module: KernelModule, headDim: Int, tileKeys: Int) throws(DeviceError) -> Sized {
         let padded = (headDim + 15) / 16 * 16, pitch = padded + 8
-        let tileRows = padded <= 128 ? 128 : 64, tileKeys = headDim <= 128 ? 64 : 32
+        let tileRows = padded <= 128 ? 128 : 64
         let tileShared = (tileRows + 4 * tileKeys) * pitch * 2
         let (warps, stages, chunk) = (4, 3, 16)
         let decodeShared = max(warps * stages * 2 * chunk * pitch * 2, warps * 16 * padded * 4, 16 * Self.mostSplits * 4)
@@ -62,6 +65,12 @@ final class AttentionKernels: Sendable {
             prefill: try compiler.kernel("prefill_attention", module, shared: tileShared),
             full: try compiler.kernel("full_attention", module, shared: tileShared), tileRows: tileRows,
             tileShared: tileShared, decodeShared: decodeShared)
+    }
+
+    /// Keys of a tile, as measured: 48 with three blocks a processor are best for small heads.
+    private static func tileKeys(headDim: Int, pageSize: Int) -> Int {
+        if headDim <= 64, pageSize <= 16 { return 48 }
+        return headDim <= 96 || headDim == 128 ? 64 : 32
     }
 
     /// f32 for the parts of `decode`; grows, and work enqueued before keeps what it had.
@@ -81,9 +90,10 @@ final class AttentionKernels: Sendable {
 
     /// Into how many parts to cut contexts of up to `length` tokens so that `blocks` · parts blocks fill the GPU.
     func splits(blocks: Int, length: Int) -> Int {
-        let wanted = (2 * stream.properties.processorCount + blocks - 1) / max(1, blocks)
-        // A part has at least four warps' chunks of 16 keys.
-        return max(1, min(wanted, Self.mostSplits, (length + 63) / 64))
+        let processors = stream.properties.processorCount
+        if blocks >= processors { return 1 }
+        // A part has at least four warps' chunks of 16 keys; beyond 32 joining them costs more than it gains.
+        return max(1, min(2 * processors / max(1, blocks), 32, (length + 63) / 64))
     }
 
     /// Whether the counters do for so many sequences and blocks a sequence.

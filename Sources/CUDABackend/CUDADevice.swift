@@ -47,11 +47,26 @@ package final class CUDADevice: Device, @unchecked Sendable {
         return "\(properties.name) (sm_\(properties.capability.major)\(properties.capability.minor))"
     }
 
+    package var isAsynchronous: Bool { true }
+
     package var freeByteCount: Int {
         stream.enter()
         var free = 0, total = 0
         unsafe stream.note(stream.libraries.driver.memory_info(&free, &total), "asking for free memory")
         return free
+    }
+
+    package func checkHeads(headDim: Int, turningPairs: Int) throws(DeviceError) {
+        guard headDim.isMultiple(of: 8), (16...256).contains(headDim) else {
+            throw .failed(
+                "attention heads of \(headDim) values are not supported on a GPU, but multiples of 8 from 16 to 256; "
+                    + "--device cpu takes any")
+        }
+        guard turningPairs.isMultiple(of: 4) else {
+            throw .failed(
+                "\(turningPairs) turning pairs a head are not supported on a GPU, but multiples of 4; --device cpu takes "
+                    + "any number")
+        }
     }
 
     package func allocate(byteCount: Int) throws(DeviceError) -> Storage {
@@ -109,6 +124,9 @@ package final class CUDADevice: Device, @unchecked Sendable {
         let scales = try scale.map { (scale) throws(DeviceError) in try load(scale, as: .f32) }
         let vector = bias.isEmpty
             ? nil : Tensor(try Self.storage(stream, byteCount: rows * 4), shape: [rows], elementType: .f32)
+        let rounded =
+            bias.isEmpty
+            ? nil : Tensor(try Self.storage(stream, byteCount: rows * 2), shape: [rows], elementType: .bf16)
         try lanes.withLane { (lane) throws(DeviceError) in
             var row = 0
             for part in parts {
@@ -119,14 +137,15 @@ package final class CUDADevice: Device, @unchecked Sendable {
             var start = 0
             for part in bias {
                 let range = start..<(start + part.elementCount)
-                guard let target = vector?[range] else { continue }
-                try kernels.upload(
-                    part.reshaped([part.elementCount, 1]), to: target.reshaped([part.elementCount, 1]),
-                    scale: scales?[range], lane: lane)
+                for target in [vector?[range], rounded?[range]].compactMap(\.self) {
+                    try kernels.upload(
+                        part.reshaped([part.elementCount, 1]), to: target.reshaped([part.elementCount, 1]),
+                        scale: scales?[range], lane: lane)
+                }
                 start = range.upperBound
             }
         }
-        return CUDAWeights(matrix: matrix, bias: vector)
+        return CUDAWeights(matrix: matrix, bias: vector, roundedBias: rounded)
     }
 
     package func makeSampler(capacity: Int, vocabularyCount: Int) throws(DeviceError) -> any TokenSampler {

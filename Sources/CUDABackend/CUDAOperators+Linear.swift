@@ -22,14 +22,15 @@ extension CUDAOperators {
             products.multiply(operand, rowCount: rowCount, weights, end, out: out)
             return
         }
+        let bias = out.elementType == .f32 ? weights.bias : weights.roundedBias
         switch epilogue {
-        case .none: matmul.multiply(operand, weights.matrix, bias: weights.bias, adds: false, out: out)
-        case .addToOutput: matmul.multiply(operand, weights.matrix, bias: weights.bias, adds: true, out: out)
+        case .none: matmul.multiply(operand, weights.matrix, bias: bias, adds: false, out: out)
+        case .addToOutput: matmul.multiply(operand, weights.matrix, bias: bias, adds: true, out: out)
         case .gelu:
-            matmul.multiply(operand, weights.matrix, bias: weights.bias, adds: false, out: out)
+            matmul.multiply(operand, weights.matrix, bias: bias, adds: false, out: out)
             gelu(out)
         case .siluMultiply(let both):
-            matmul.multiply(operand, weights.matrix, bias: weights.bias, adds: false, out: both)
+            matmul.multiply(operand, weights.matrix, bias: bias, adds: false, out: both)
             siluMultiply(both, out: out)
         }
     }

@@ -34,7 +34,7 @@ final class Matmul: @unchecked Sendable {
 
     /// Enqueues out[t, n] = Σₖ x[t, k] · w[n, k] + bias[n], plus what is in out when it `adds`.
     ///
-    /// x is bf16 [T, K], w bf16 [N, K], bias f32 [N], out bf16 or f32 [T, N].
+    /// x is bf16 [T, K], w bf16 [N, K], out bf16 or f32 [T, N], bias [N] of the type of out.
     func multiply(_ x: Tensor, _ w: Tensor, bias: Tensor?, adds: Bool, out: Tensor) {
         let rows = x.elementCount / max(1, w.shape.columnCount)
         guard rows > 0 else { return }

@@ -159,14 +159,16 @@ package final class CheckedPair {
         case .f32: return try device.readFloats(tensor)
         case .i32: return try device.readIntegers(tensor).map { Float($0) }
         default:
-            precondition(tensor.elementType == .bf16 && tensor.elementCount.isMultiple(of: 2), "pairs of bf16")
+            precondition(tensor.elementType == .bf16, "floating-point or i32")
+            // Memory is given in multiples of 64 bytes: an odd one at the end has a neighbour.
             let pairs = Tensor(
-                tensor.storage, byteOffset: tensor.byteOffset, shape: [tensor.elementCount / 2],
+                tensor.storage, byteOffset: tensor.byteOffset, shape: [(tensor.elementCount + 1) / 2],
                 elementType: .i32)
-            return try device.readIntegers(pairs).flatMap { pair in
+            let values = try device.readIntegers(pairs).flatMap { pair in
                 let bits = UInt32(bitPattern: pair)
                 return [Float(bitPattern: bits << 16), Float(bitPattern: bits & 0xffff_0000)]
             }
+            return Array(values.prefix(tensor.elementCount))
         }
     }
 }

@@ -78,8 +78,15 @@ package final class Engine: Sendable {
     /// A snapshot of counters and gauges.
     package func statistics() -> EngineStatistics { loop.statistics() }
 
+    /// Why the device has failed for good; nil while it works.
+    package var failure: String? { loop.failure }
+
     /// Whether work is queued or running and none of it has advanced for longer than `seconds`.
-    package func isStalled(forSeconds seconds: Double) -> Bool { loop.secondsWithoutProgress() > seconds }
+    ///
+    /// Also true once the device has failed for good.
+    package func isStalled(forSeconds seconds: Double) -> Bool {
+        loop.failure != nil || loop.secondsWithoutProgress() > seconds
+    }
 
     /// Takes no more requests, lets those running finish for at most `seconds`, ends the rest, and stops the threads.
     package func shutDown(drainSeconds seconds: Double) async {

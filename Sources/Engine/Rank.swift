@@ -91,6 +91,9 @@ final class Rank {
         return columns
     }
 
+    /// Whether a step may be enqueued before the one before is collected.
+    var runsAhead: Bool { device.isAsynchronous }
+
     /// Puts tiles, u8 [n, size, size, 3], through the tower and stores their embeddings in `pages`, one a tile.
     ///
     /// It belongs to the step that is enqueued next.

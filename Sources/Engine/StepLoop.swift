@@ -17,19 +17,23 @@ struct Submission: Sendable {
 
 /// The engine's thread: drains commands, plans, runs the plan, commits, delivers; sleeps when there is nothing to do.
 final class StepLoop: @unchecked Sendable {
-    // Safe: the properties down to `tiles` belong to the thread that runs `run`; all others are synchronised.
+    // Safe: the properties down to `flight` belong to the thread that runs `run`; all others are synchronised.
     private var scheduler: Scheduler
     private let rank: Rank
     private let imagePageBytes: Int
     private var requests: [RequestID: OpenRequest] = [:]
     /// The tiles of pictures that are on their way through the tower.
     private var tiles: [ImageKey: ImageTiles] = [:]
+    /// The step under way.
+    private var flight: Flight?
 
     private let commands = Mailbox<Command>()
     private let decodes = Mailbox<DecodeJob?>()
     private let published = Mutex(EngineStatistics())
     private let openCount = Atomic<Int>(0)
     private let stopped = Atomic<Bool>(false)
+    /// Why the device will not recover; nil while it works.
+    private let deviceFailure = Mutex<String?>(nil)
     private let clock = ContinuousClock()
     /// When a step last ended; nil while there is nothing to do.
     private let busySince = Mutex<ContinuousClock.Instant?>(nil)
@@ -48,6 +52,15 @@ final class StepLoop: @unchecked Sendable {
         let images: [ImageSource]
         let maxNewTokens: Int
         let sink: AsyncThrowingStream<TokenEvent, any Error>.Continuation
+    }
+
+    /// A step that is enqueued and not yet finished.
+    private struct Flight {
+        let plan: StepPlan
+        /// Whether its tiles, if any, could be enqueued.
+        let isEncoded: Bool
+        /// Whether its sequences could be.
+        var isEnqueued = true
     }
 
     private struct DecodeJob: Sendable {
@@ -102,6 +115,9 @@ final class StepLoop: @unchecked Sendable {
     /// The numbers after the last step.
     func statistics() -> EngineStatistics { published.withLock(\.self) }
 
+    /// Why the device will not recover; nil while it works.
+    var failure: String? { deviceFailure.withLock(\.self) }
+
     /// For how long there has been work without a step ending; zero when idle.
     func secondsWithoutProgress() -> Double {
         busySince.withLock { since in
@@ -152,7 +168,9 @@ final class StepLoop: @unchecked Sendable {
         }
     }
 
-    /// Plans and runs one step; answers whether there was nothing to run.
+    /// Plans and enqueues a step, then finishes the one before; answers whether there was nothing to do.
+    ///
+    /// A device that works by itself thus has the next step before the host knows what came of this one.
     private func step() -> Bool {
         let plan = scheduler.plan()
         for key in plan.discarded { tiles[key] = nil }
@@ -166,48 +184,69 @@ final class StepLoop: @unchecked Sendable {
             guard let source = requests[preparation.request]?.images[preparation.index] else { continue }
             decodes.post(DecodeJob(key: preparation.key, source: source))
         }
-        guard !plan.isEmpty else { return true }
+        let next = plan.isEmpty ? nil : enqueue(plan)
+        if rank.runsAhead {
+            let current = flight
+            flight = next
+            if let current { finish(current) }
+            return current == nil && next == nil
+        }
+        if let next { finish(next) }
+        return next == nil
+    }
+
+    /// Enqueues what a plan says.
+    private func enqueue(_ plan: StepPlan) -> Flight {
         let isEncoded = plan.vision.map(encode) ?? true
-        let result = run(plan.sequences)
+        do throws(DeviceError) {
+            try rank.enqueue(plan.sequences)
+            return Flight(plan: plan, isEncoded: isEncoded)
+        } catch {
+            fail(error)
+            return Flight(plan: plan, isEncoded: isEncoded, isEnqueued: false)
+        }
+    }
+
+    /// Waits for a step and hands over what came of it.
+    private func finish(_ flight: Flight) {
+        var result = StepResult()
+        if flight.isEnqueued {
+            do throws(DeviceError) { result = try rank.collect() } catch {
+                fail(error)
+                result.isEncoded = false
+            }
+        } else {
+            result.isEncoded = false
+        }
+        let plan = flight.plan
         report(result, plan)
         let deliveries = scheduler.commit(plan, chosen: plan.sequences.map { result.tokens[$0.id]?.id })
         // Who hears that an answer is complete finds it counted.
         publish()
         for delivery in deliveries { deliver(delivery, result.tokens[delivery.id]) }
-        if let vision = plan.vision { settle(vision, isEncoded && result.isEncoded) }
-        return false
+        if let vision = plan.vision, !(flight.isEncoded && result.isEncoded) {
+            tiles[vision.key] = nil
+            for failure in scheduler.fail(vision.key) { end(failure.request, throwing: .failed) }
+        }
+    }
+
+    /// Notes that the device refused; when it will not recover, for good.
+    private func fail(_ error: DeviceError) {
+        if case .failed(let reason) = error { deviceFailure.withLock { $0 = $0 ?? reason } }
     }
 
     private func encode(_ step: VisionStep) -> Bool {
         guard let made = tiles[step.key], made.tileCount >= step.tiles.upperBound else { return false }
         let size = made.tileSize * made.tileSize * 3
         let bytes = Array(made.bytes[(step.tiles.lowerBound * size)..<(step.tiles.upperBound * size)])
+        // The scheduler counts what it plans as done.
+        if scheduler.images[step.key]?.state == .ready { tiles[step.key] = nil }
         do throws(DeviceError) {
             try rank.encode(tiles: bytes, tileSize: made.tileSize, pages: step.pages)
             return true
         } catch {
+            fail(error)
             return false
-        }
-    }
-
-    /// Drops the tiles of a picture that is done, and ends the requests of one that failed.
-    private func settle(_ step: VisionStep, _ isEncoded: Bool) {
-        if !isEncoded {
-            tiles[step.key] = nil
-            for failure in scheduler.fail(step.key) { end(failure.request, throwing: .failed) }
-        } else if scheduler.images[step.key]?.state == .ready {
-            tiles[step.key] = nil
-        }
-    }
-
-    private func run(_ sequences: [SequenceStep]) -> StepResult {
-        do throws(DeviceError) {
-            try rank.enqueue(sequences)
-            return try rank.collect()
-        } catch {
-            var failed = StepResult()
-            failed.isEncoded = false
-            return failed
         }
     }
 

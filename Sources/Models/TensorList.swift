@@ -52,9 +52,11 @@ private struct NotingDevice: Device {
     }
 
     let name = "a list of tensors"
+    let isAsynchronous = false
     let operators: any Operators
     let freeByteCount = Int.max
 
+    func checkHeads(headDim: Int, turningPairs: Int) {}
     func allocate(byteCount: Int) throws(DeviceError) -> Storage { .withoutMemory(byteCount: byteCount) }
     func write(_ bytes: UnsafeRawBufferPointer, to target: Tensor) {}
     func read(_ source: Tensor, into bytes: UnsafeMutableRawBufferPointer) {}

@@ -69,7 +69,7 @@ package struct VisionShape: Sendable, Hashable {
     /// Patches along a side of a tile.
     var patchesPerSide: Int { tiling.tileSize / patchSize }
     /// Values a head has.
-    var headDim: Int { hiddenSize / heads }
+    package var headDim: Int { hiddenSize / heads }
 }
 
 /// The special tokens of pictures in a prompt, by their text.

@@ -9,9 +9,9 @@ package struct EmbeddingCache: Sendable {
         case missing
         /// Its tiles are being made. Can move to: prepared, gone (they cannot be made).
         case preparing
-        /// Its tiles are there, and `encoded` of them have gone through the tower. Can move to: ready, gone.
+        /// Its tiles are there, and `encoded` of them go through the tower in planned steps. Can move to: ready, gone.
         case prepared(encoded: Int)
-        /// Its embeddings are stored. Can move to: gone (evicted).
+        /// Its embeddings are stored, or will be by the steps that are planned. Can move to: gone (evicted).
         case ready
     }
 
@@ -131,7 +131,7 @@ package struct EmbeddingCache: Sendable {
         return true
     }
 
-    /// `count` more tiles of `key` have their embeddings stored; answers whether that was the last.
+    /// `count` more tiles of `key` go through the tower in the step that is planned; answers whether these are the last.
     package mutating func advance(_ key: ImageKey, tiles count: Int) -> Bool {
         guard let entry = entries[key], case .prepared(let encoded) = entry.state else { return false }
         let done = encoded + count >= entry.pages.count

@@ -9,9 +9,11 @@ struct Request: Sendable {
     private(set) var tokens: [Int32]
     /// What each token is, for finding what is stored already.
     private(set) var keys: [TokenKey]
-    /// How many of the tokens have their keys and values stored.
+    /// How many of the tokens have their keys and values stored, or will have by the steps that are planned.
     var storedCount = 0
-    /// How many of the tokens had them once: what follows those was reported on, if that was asked for.
+    /// How many of these are sound: a token was chosen after them, or they were kept already.
+    var vouchedCount = 0
+    /// How many of the tokens were stored once: what follows those was reported on, if that was asked for.
     var scoredCount = 0
     /// Another answer to this one's prompt, which is computed there first; nil once it is.
     var leader: RequestID?
@@ -72,8 +74,17 @@ struct Request: Sendable {
     var ownPages: ArraySlice<PageIndex> { pages.dropFirst(sharedPath.count) }
     /// How many tokens the answer has so far.
     var generatedCount: Int { tokens.count - prompt.tokenIDs.count }
-    /// Whether exactly its last token waits to be stored, and that one was generated.
-    var isDecoding: Bool { generatedCount > 0 && storedCount == tokens.count - 1 }
+    /// How many tokens that planned steps choose are not known yet: these follow all others.
+    var pendingCount: Int { max(0, storedCount - tokens.count + 1) }
+    /// How many tokens the answer has, those not known yet included.
+    var answerCount: Int { generatedCount + pendingCount }
+    /// Whether exactly its last token waits to be stored, and that one is generated.
+    var isDecoding: Bool { answerCount > 0 && storedCount == tokens.count + pendingCount - 1 }
+    /// Whether that token can be run now: it is known, or which one it is changes nothing about the step.
+    var canDecode: Bool {
+        isDecoding
+            && (pendingCount == 0 || answerCount < sampling.maxNewTokens && !sampling.penalties.needCounts)
+    }
 }
 
 /// What a request found in the caches.

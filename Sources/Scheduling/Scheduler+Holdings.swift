@@ -41,6 +41,7 @@ extension Scheduler {
         admitted.sharedPath = path
         admitted.pages = pages.pages(of: path) + own
         admitted.storedCount = storedCount
+        admitted.vouchedCount = storedCount
         admitted.heldImages = Set(images.map(\.key))
         note(&admitted, storedCount: storedCount, imageHits: hits)
         let place = running.firstIndex { $0.id > admitted.id } ?? running.endIndex
@@ -65,12 +66,12 @@ extension Scheduler {
             ? request.keys.dropLast() : []
     }
 
-    /// Puts the full pages of a running request into the tree, so that others may begin with them.
+    /// Puts the full pages of a running request that are sound into the tree, so that others may begin with them.
     mutating func share(at index: Int) {
         let request = running[index]
         guard limits.keepsPrefixes, request.prompt.usesPrefixCache else { return }
         let start = request.sharedPath.count * limits.pageSize
-        let fullCount = (request.storedCount - start) / limits.pageSize
+        let fullCount = (request.vouchedCount - start) / limits.pageSize
         guard fullCount > 0 else { return }
         mayAdmit = true
         running[index].sharedPath = pages.insert(
@@ -101,13 +102,13 @@ extension Scheduler {
         for key in request.heldImages where cache.release(key) { discarded.append(key) }
     }
 
-    /// Gives back the pictures whose image tokens are all computed: nothing needs their embeddings any more.
-    mutating func releaseConsumedImages(at index: Int) {
+    /// Gives back the pictures whose image tokens are all among the first `storedCount`, which are computed: nothing
+    /// needs their embeddings any more.
+    mutating func releaseConsumedImages(at index: Int, storedCount: Int) {
         let request = running[index]
         guard !request.heldImages.isEmpty else { return }
         mayAdmit = true
-        let needed = Set(
-            request.prompt.images.filter { $0.range.upperBound > request.storedCount }.map(\.key))
+        let needed = Set(request.prompt.images.filter { $0.range.upperBound > storedCount }.map(\.key))
         for key in request.heldImages.subtracting(needed) where cache.release(key) { discarded.append(key) }
         running[index].heldImages.formIntersection(needed)
     }
@@ -128,6 +129,14 @@ extension Scheduler {
         }
         for request in running where request.pageCount * limits.pageSize < request.storedCount {
             found.append("a request has fewer pages than tokens")
+        }
+        for request in running {
+            if request.pendingCount > stepsInFlight.count(where: { $0.contains(request.id) }) {
+                found.append("a request has more tokens to come than steps that choose them")
+            }
+            if request.vouchedCount > request.storedCount {
+                found.append("more tokens are sound than stored")
+            }
         }
         if running.count > limits.runningRequests { found.append("more requests run than may") }
         return found

@@ -16,6 +16,8 @@ extension Scheduler {
                 case .prepared(let encoded) where plan.vision == nil:
                     let tiles = encoded..<min(encoded + limits.tilesPerStep, entry.pages.count)
                     plan.vision = VisionStep(key: span.key, tiles: tiles, pages: Array(entry.pages[tiles]))
+                    counters.tilesEncoded += tiles.count
+                    if cache.advance(span.key, tiles: tiles.count) { counters.imagesEncoded += 1 }
                 default:
                     break
                 }

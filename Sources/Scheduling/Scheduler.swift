@@ -4,6 +4,9 @@
 /// says what to do next, `commit` what came of it. Requests are admitted in the order of arrival; one that does not fit
 /// yet may be passed by younger ones, but only so often. What a prompt has in common with earlier sequences is not
 /// computed again. When keys and values run out of pages, the youngest request gives its pages up and goes on later.
+///
+/// A step may be planned while the one before it is under way; the device runs them in order. Such a step can hold
+/// tokens that only the device knows, and sequences of requests that have ended by its commit: those come to nothing.
 package struct Scheduler: Sendable {
     /// The bounds of steps and stores.
     package let limits: SchedulerLimits
@@ -18,6 +21,8 @@ package struct Scheduler: Sendable {
     var mayAdmit = false
     /// Pictures whose tiles are being made.
     var preparingCount = 0
+    /// The steps that are planned and not committed, the requests of each in the order of its sequences.
+    private(set) var stepsInFlight: [[RequestID]] = []
     private let endIDs: Set<Int32>
 
     /// An idle scheduler; `endIDs` end an answer.
@@ -45,6 +50,8 @@ package struct Scheduler: Sendable {
     package var prefixes: PrefixCache { pages }
     /// The embeddings.
     package var images: EmbeddingCache { cache }
+    /// Whether a step is planned and not committed.
+    package var isStepInFlight: Bool { !stepsInFlight.isEmpty }
     /// Whether no request is there.
     package var isIdle: Bool { waiting.isEmpty && running.isEmpty }
 
@@ -75,50 +82,60 @@ package struct Scheduler: Sendable {
         return true
     }
 
-    /// The next step.
+    /// The next step; at most one earlier step may be under way.
     ///
-    /// Everything in it must be done and committed before the next call.
+    /// When it is empty there is nothing to run before that one is committed, or before something happens. Others must
+    /// be run in order, and committed in order.
     package mutating func plan() -> StepPlan {
+        precondition(stepsInFlight.count < 2, "at most one step is under way")
         admitWaiting()
         var plan = StepPlan()
         var budget = limits.tokensPerStep
         planDecoding(&plan, &budget)
-        planImages(&plan)
         planPrefill(&plan, &budget)
+        // Last, so that what this step encodes is used by later ones only: it might fail.
+        planImages(&plan)
         plan.discarded = discarded
         discarded = []
-        if !plan.isEmpty { counters.steps += 1 }
+        guard !plan.isEmpty else { return plan }
+        counters.steps += 1
+        stepsInFlight.append(plan.sequences.map(\.id))
         return plan
     }
 
-    /// Takes the result of a step: for each of its sequences the chosen token, nil where none could be chosen or none
-    /// was asked for.
+    /// Takes the result of the earliest step under way: for each of its sequences the chosen token, nil where none could
+    /// be chosen or none was asked for.
+    ///
+    /// Sequences of requests that do not run any more are passed over.
     package mutating func commit(_ plan: StepPlan, chosen: [Int32?]) -> [Delivery] {
         precondition(chosen.count == plan.sequences.count, "one result a sequence")
-        if let vision = plan.vision {
-            counters.tilesEncoded += vision.tiles.count
-            if cache.advance(vision.key, tiles: vision.tiles.count) { counters.imagesEncoded += 1 }
-        }
+        guard !plan.isEmpty else { return [] }
+        precondition(stepsInFlight.first == plan.sequences.map(\.id), "steps are committed in order")
+        stepsInFlight.removeFirst()
         var deliveries: [Delivery] = []
         for (step, token) in zip(plan.sequences, chosen) {
             guard let index = running.firstIndex(where: { $0.id == step.id }) else { continue }
-            running[index].storedCount += step.tokens.count
-            running[index].scoredCount = max(running[index].scoredCount, running[index].storedCount)
-            releaseConsumedImages(at: index)
+            let storedCount = step.start + step.tokens.count
+            releaseConsumedImages(at: index, storedCount: storedCount)
             guard step.choice != nil else { continue }
-            deliveries.append(deliver(token, at: index))
+            deliveries.append(deliver(token, at: index, storedCount: storedCount))
         }
         return deliveries
     }
 
-    /// Adds the token to its request, and ends the request when it is complete or failed.
-    private mutating func deliver(_ token: Int32?, at index: Int) -> Delivery {
+    /// Adds the token that was chosen after `storedCount` others to its request, and ends the request when it is complete
+    /// or failed.
+    ///
+    /// The step under way may still have a sequence of a request that ends. It writes behind what is vouched for, to pages
+    /// that are free from now on; whoever gets them writes them in a later step, which the device runs after that one.
+    private mutating func deliver(_ token: Int32?, at index: Int, storedCount: Int) -> Delivery {
         let request = running[index]
         guard let token else {
             counters.failed += 1
             end(running.remove(at: index))
             return Delivery(id: request.id, hasToken: false, finish: nil, isFailed: true)
         }
+        running[index].vouchedCount = storedCount
         if isEnd(token, of: request) {
             finish(at: index)
             return Delivery(id: request.id, hasToken: false, finish: .stop, isFailed: false)
@@ -157,11 +174,11 @@ package struct Scheduler: Sendable {
 
     /// One token of each request that is past its prompt, the oldest first.
     private mutating func planDecoding(_ plan: inout StepPlan, _ budget: inout Int) {
-        for id in running.filter(\.isDecoding).map(\.id) where budget > 0 {
+        for id in running.filter(\.canDecode).map(\.id) where budget > 0 {
             guard let index = running.firstIndex(where: { $0.id == id }) else { continue }
             guard growPages(at: index) else { continue }
             guard let index = running.firstIndex(where: { $0.id == id }) else { continue }
-            plan.sequences.append(step(running[index], count: 1))
+            plan.sequences.append(advance(at: index, by: 1))
             budget -= 1
         }
     }
@@ -169,12 +186,13 @@ package struct Scheduler: Sendable {
     /// As much of the prompts as the budget takes, the oldest first, each up to its first picture that is not ready.
     private mutating func planPrefill(_ plan: inout StepPlan, _ budget: inout Int) {
         var scores = limits.scoresPerStep
-        for request in running where !request.isDecoding && budget > 0 {
+        for index in running.indices where !running[index].isDecoding && budget > 0 {
+            let request = running[index]
             let end = prefillLimit(request)
             var count = min(end - request.storedCount, budget, limits.chunkSize)
             if request.isUnscored { count = min(count, scores) }
             guard count > 0 else { continue }
-            let step = step(request, count: count)
+            let step = advance(at: index, by: count)
             plan.sequences.append(step)
             budget -= count
             scores -= step.scoring?.ids.count ?? 0
@@ -189,20 +207,31 @@ package struct Scheduler: Sendable {
         return request.tokens.count
     }
 
-    /// The next `count` tokens of a request.
-    private func step(_ request: Request, count: Int) -> SequenceStep {
+    /// Puts the next `count` tokens of a request into the step.
+    private mutating func advance(at index: Int, by count: Int) -> SequenceStep {
+        let request = running[index]
         let range = request.storedCount..<(request.storedCount + count)
-        let isLast = range.upperBound == request.tokens.count
+        let isLast = range.upperBound == request.tokens.count + request.pendingCount
+        running[index].storedCount = range.upperBound
+        running[index].scoredCount = max(request.scoredCount, range.upperBound)
         return SequenceStep(
-            id: request.id, tokens: Array(request.tokens[range]), start: range.lowerBound,
+            id: request.id, tokens: tokens(request, range), start: range.lowerBound,
             imageRows: imageRows(request, range),
             pages: request.pages,
             choice: isLast
                 ? TokenChoice(
-                    sampling: request.sampling, seed: request.seed, index: request.generatedCount,
-                    forbidsEnd: request.generatedCount < request.sampling.minNewTokens, tally: request.tally)
+                    sampling: request.sampling, seed: request.seed, index: request.answerCount,
+                    forbidsEnd: request.answerCount < request.sampling.minNewTokens, tally: request.tally)
                 : nil,
             scoring: scoring(request, range))
+    }
+
+    /// The tokens in `range`, or what stands for the one that the step under way chooses.
+    private func tokens(_ request: Request, _ range: Range<Int>) -> [Int32] {
+        guard request.pendingCount > 0, let place = stepsInFlight.last?.firstIndex(of: request.id) else {
+            return Array(request.tokens[range])
+        }
+        return [-1 - Int32(place)]
     }
 
     /// For each token in `range` its row in the embedding store, or −1.
@@ -238,16 +267,19 @@ package struct Scheduler: Sendable {
     }
 
     /// Takes pages and pictures from a running request and puts it back into the queue.
+    ///
+    /// What the step under way chooses for it comes to nothing: that step is committed before the request can run again,
+    /// and the same token is then chosen anew.
     private mutating func preempt(at index: Int) {
         counters.preempted += 1
-        // Before the first token nothing has shown that what is stored is sound.
-        if running[index].generatedCount > 0 { share(at: index) }
+        share(at: index)
         var request = running.remove(at: index)
         release(request)
         request.sharedPath = []
         request.pages = []
         request.heldImages = []
         request.storedCount = 0
+        request.vouchedCount = 0
         insertWaiting(request)
     }
 }

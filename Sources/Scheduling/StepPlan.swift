@@ -1,4 +1,4 @@
-/// What is to be done next; the engine does all of it, then tells the scheduler what came of it.
+/// What is to be done next; the engine does all of it, in order, and tells the scheduler what came of it.
 package struct StepPlan: Sendable {
     /// Requests whose pictures are read and which begin to run.
     package var started: [StartedRequest] = []
@@ -42,7 +42,7 @@ package struct VisionStep: Sendable, Hashable {
 /// Tokens of one sequence.
 package struct SequenceStep: Sendable, Hashable {
     package let id: RequestID
-    /// The tokens to run.
+    /// The tokens to run; −1 − i is the token, not known yet, that sequence i of the step before this one chooses.
     package let tokens: [Int32]
     /// Place of the first one in the sequence: as many are stored already.
     package let start: Int

@@ -4,8 +4,13 @@
 package protocol Device: Sendable {
     /// What to call it in logs.
     var name: String { get }
+    /// Whether enqueued work goes on while the host does something else.
+    var isAsynchronous: Bool { get }
     /// The operators of this device.
     var operators: any Operators { get }
+
+    /// Throws for attention heads it has no kernels for: of `headDim` values, of which `turningPairs` pairs turn.
+    func checkHeads(headDim: Int, turningPairs: Int) throws(DeviceError)
 
     /// Zero-filled memory, aligned to 64 bytes.
     func allocate(byteCount: Int) throws(DeviceError) -> Storage

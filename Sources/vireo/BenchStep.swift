@@ -39,12 +39,14 @@ struct BenchStep: AsyncParsableCommand {
         let loaded = try LoadedModel(model)
         let engine = try loaded.makeEngine(engine, elementType: model.elementType)
         print(Summary.line(loaded, engine, elementType: model.elementType))
-        _ = try await measure(engine, loaded, batch: 1, output: 8)
-        for batch in batchSizes {
-            let answers = try await measure(engine, loaded, batch: batch, output: outputLength)
-            report(answers, batch: batch)
+        try await LoadedModel.running(engine) {
+            _ = try await measure(engine, loaded, batch: 1, output: 8)
+            for batch in batchSizes {
+                let answers = try await measure(engine, loaded, batch: batch, output: outputLength)
+                report(answers, batch: batch)
+            }
+            if let imageSize { try await measurePictures(engine, loaded, imageSize) }
         }
-        if let imageSize { try await measurePictures(engine, loaded, imageSize) }
         await engine.shutDown(drainSeconds: 0)
     }
 

@@ -57,10 +57,15 @@ struct Check: AsyncParsableCommand {
     /// What is wrong with the checkpoint in `folder` on `checked`.
     private func compare(_ folder: String, _ checked: any Device) async throws -> [String] {
         let processor = CPUDevice(threadCount: Processor.coreCount)
-        let expected = try await answers(folder, processor, together: false)
-        let found = try await answers(folder, checked, together: false)
-        let among = try await answers(folder, checked, together: true)
         var wrong: [String] = []
+        let expected = try await answers(folder, processor, together: false)
+        let found: [[SampledToken]], among: [[SampledToken]]
+        do {
+            found = try await answers(folder, checked, together: false)
+            among = try await answers(folder, checked, together: true)
+        } catch {
+            return ["\(error)"]
+        }
         for index in expected.indices {
             if let place = Self.parting(expected[index], found[index]) {
                 wrong.append("prompt \(index): token \(place) is not the reference's")
@@ -109,6 +114,16 @@ struct Check: AsyncParsableCommand {
                 prompts.append((prompt, [ImageSource(tiles: planned.tiles)]))
             }
         }
+        let results = try await LoadedModel.running(engine) {
+            try await Self.answers(prompts, engine, together: together)
+        }
+        await engine.shutDown(drainSeconds: 0)
+        return results
+    }
+
+    private static func answers(
+        _ prompts: [(PreparedPrompt, [ImageSource])], _ engine: Engine, together: Bool,
+    ) async throws -> [[SampledToken]] {
         let sampling = try SamplingParameters(maxNewTokens: 32, ignoresEnd: true, topLogprobCount: 5)
         var results: [[SampledToken]] = []
         if together {
@@ -120,7 +135,6 @@ struct Check: AsyncParsableCommand {
                     try await Self.tokens(try engine.submit(prompt, images: images, sampling: sampling)))
             }
         }
-        await engine.shutDown(drainSeconds: 0)
         return results
     }
 

@@ -50,9 +50,11 @@ struct Generate: AsyncParsableCommand {
         let planned = try images.map { try plan($0, loaded.prompts) }
         let stream = try submit(planned, loaded.prompts, to: engine)
         var decoder = IncrementalDecoder(loaded.tokenizer, skipSpecialTokens: true)
-        for try await event in stream {
-            guard case .token(let token) = event else { continue }
-            print(String(decoding: decoder.append(token.id), as: UTF8.self), terminator: "")
+        try await LoadedModel.running(engine) {
+            for try await event in stream {
+                guard case .token(let token) = event else { continue }
+                print(String(decoding: decoder.append(token.id), as: UTF8.self), terminator: "")
+            }
         }
         print(String(decoding: decoder.finish(), as: UTF8.self))
         await engine.shutDown(drainSeconds: 0)

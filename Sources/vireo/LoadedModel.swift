@@ -42,6 +42,7 @@ struct LoadedModel {
         prompts = try PromptBuilder(
             tokenizer: tokenizer, template: template, rules: rules,
             vocabularyCount: description.text.vocabularyCount)
+        try Self.check(description, on: device)
         let source: any TensorSource =
             options.loadFormat == "dummy"
             ? ModelFamilies.randomWeights(for: description, seed: 0) : try Checkpoint(folder: folder)
@@ -52,6 +53,15 @@ struct LoadedModel {
         self.description = description
         self.tokenizer = tokenizer
         self.device = device
+    }
+
+    /// What `body` makes with `engine`; a failure of the engine is told with its reason.
+    static func running<Value>(_ engine: Engine, _ body: () async throws -> Value) async throws -> Value {
+        do {
+            return try await body()
+        } catch GenerationError.failed {
+            throw StartError(engine.failure ?? "the model's logits are not finite")
+        }
     }
 
     /// An engine for it.
@@ -69,6 +79,18 @@ struct LoadedModel {
             case .device(let reason): throw StartError("\(reason)")
             case .noThread: throw StartError("the system gives no thread; raise the limit on processes")
             }
+        }
+    }
+
+    /// Throws for a model that the device has no kernels for, before its weights are read.
+    private static func check(_ description: ModelDescription, on device: any Device) throws {
+        let heads = description.text.heads.headDim
+        let turning = description.text.rotary.pairCount(headDim: heads)
+        do throws(DeviceError) {
+            try device.checkHeads(headDim: heads, turningPairs: turning)
+            if let vision = description.vision { try device.checkHeads(headDim: vision.headDim, turningPairs: 0) }
+        } catch {
+            throw StartError("\(error)")
         }
     }
 

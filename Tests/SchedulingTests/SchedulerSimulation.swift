@@ -2,10 +2,10 @@ import TestRandom
 
 @testable import Scheduling
 
-/// A seeded world round a scheduler: requests arrive, leave and come back, pictures are prepared late or not
-/// at all, logits fail.
+/// A seeded world round a scheduler and a device: requests arrive, leave and come back, pictures are prepared late or not
+/// at all, logits and embeddings fail; steps are committed at once, or now and then planned ahead.
 ///
-/// After every step the rules must hold.
+/// After every event the rules must hold.
 struct SchedulerSimulation {
     /// How one request has ended.
     enum End: Hashable {
@@ -19,33 +19,52 @@ struct SchedulerSimulation {
     private(set) var ends: [RequestID: End] = [:]
     private(set) var log: [String] = []
     private(set) var brokenRules: [String] = []
+    private(set) var device: SimulatedDevice
+    /// How many sequences of requests that had ended were committed.
+    private(set) var voidCount = 0
     /// The places of each prompt that were reported on.
     private var scored: [RequestID: [Int]] = [:]
+    private let plansAhead: Bool
+    /// The steps that were given to the device and not committed.
+    private var flights: [Flight] = []
+    /// The requests some of whose own steps came to nothing finite.
+    private var brokenIDs: Set<RequestID> = []
+    /// The pictures whose tiles are there.
+    private var tiles: Set<ImageKey> = []
     private var random: SeededRandom
     private var nextID: UInt64 = 0
     private var preparing: [ImageKey] = []
     private var started: Set<RequestID> = []
-    /// What the cache holds in each slot: a token and all before it, as one number.
-    private var stored: [Int32: Int] = [:]
     /// What each live request was asked to do, to replay it alone.
     private(set) var asked: [RequestID: (PreparedPrompt, SamplingParameters)] = [:]
 
-    static let endID: Int32 = 0
-
-    init(seed: UInt64, limits: SchedulerLimits) {
-        random = SeededRandom(seed: seed)
-        scheduler = Scheduler(limits: limits, endIDs: [Self.endID])
+    /// A step under way and what came of it.
+    private struct Flight {
+        let plan: StepPlan
+        let chosen: [Int32?]
+        let encodingFails: Bool
     }
 
-    /// One event and one step.
+    init(seed: UInt64, limits: SchedulerLimits, plansAhead: Bool) {
+        random = SeededRandom(seed: seed)
+        scheduler = Scheduler(limits: limits, endIDs: [SimulatedDevice.endID])
+        device = SimulatedDevice(limits: limits)
+        self.plansAhead = plansAhead
+    }
+
+    /// A few events and one step.
     mutating func advance(arrivals: Bool) {
         if arrivals, random.below(3) == 0 { submit() }
-        if arrivals, random.below(20) == 0, let id = asked.keys.sorted().first(where: { ends[$0] == nil }) {
-            if scheduler.cancel(id) { end(id, .cancelled) }
+        if arrivals, random.below(20) == 0 {
+            let open = asked.keys.filter { ends[$0] == nil }.sorted()
+            if !open.isEmpty, case let id = open[random.below(open.count)], scheduler.cancel(id) {
+                end(id, .cancelled)
+            }
         }
         if !preparing.isEmpty, !arrivals || random.below(2) == 0 {
             let key = preparing.remove(at: random.below(preparing.count))
             let succeeded = random.below(10) != 0
+            if succeeded { tiles.insert(key) }
             for failure in scheduler.finishPreparing(key, succeeded: succeeded) {
                 end(failure.request, .failed)
             }
@@ -54,17 +73,14 @@ struct SchedulerSimulation {
     }
 
     /// Whether nothing is left to do.
-    var isDone: Bool { scheduler.isIdle && preparing.isEmpty }
+    var isDone: Bool { scheduler.isIdle && preparing.isEmpty && flights.isEmpty }
 
     private mutating func submit() {
         nextID += 1
         let id = RequestID(nextID)
         let prompt = makePrompt()
         let most = max(1, min(1 + random.below(20), scheduler.limits.sequenceLength - prompt.tokenIDs.count))
-        let promptLogprobCount = random.below(4) == 0 ? 1 : nil
-        guard
-            let sampling = try? SamplingParameters(maxNewTokens: most, promptLogprobCount: promptLogprobCount)
-        else { return }
+        guard let sampling = makeSampling(most: most) else { return }
         asked[id] = (prompt, sampling)
         scheduler.submit(id, prompt: prompt, sampling: sampling, seed: nextID)
         guard random.below(4) == 0 else { return }
@@ -75,6 +91,20 @@ struct SchedulerSimulation {
                 RequestID(nextID), prompt: prompt, sampling: sampling.withoutPromptLogprobs(), seed: nextID,
                 after: id)
         }
+    }
+
+    private mutating func makeSampling(most: Int) -> SamplingParameters? {
+        var penalties = SamplingPenalties()
+        if random.below(4) == 0 { penalties.presence = 1 }
+        penalties.countsPrompt = penalties.needCounts && random.below(2) == 0
+        let stops = random.below(3) == 0
+        let rules = try? TokenRules(
+            stopIDs: stops ? [3] : [], stopSequences: stops ? [[4], [5 + random.below(20), 6]] : [])
+        return try? SamplingParameters(
+            maxNewTokens: most, minNewTokens: random.below(min(5, most + 1)),
+            ignoresEnd: random.below(4) == 0,
+            penalties: penalties, rules: rules ?? TokenRules(),
+            promptLogprobCount: random.below(4) == 0 ? 1 : nil)
     }
 
     /// The places of a request's prompt that are to be reported on.
@@ -96,36 +126,70 @@ struct SchedulerSimulation {
             spans.append(ImageSpan(key: key, start: ids.count, tokenCount: count))
             ids += Array(repeating: 99, count: count)
         }
+        // Some begin alike.
+        ids += random.below(3) == 0 ? [7, 7, 7, 7, 7, 7, 7, 7] : []
         ids += (0...random.below(12)).map { _ in Int32(1 + random.below(50)) }
-        return PreparedPrompt(tokenIDs: ids, images: spans)
+        var prompt = PreparedPrompt(tokenIDs: ids, images: spans)
+        prompt.usesPrefixCache = random.below(8) != 0
+        return prompt
     }
 
+    /// Plans a step or commits one; both at once when it does not plan ahead.
     private mutating func step() {
+        let commitsFirst = flights.count == 2 || (!flights.isEmpty && random.below(3) == 0)
+        if commitsFirst || !plan() || !plansAhead { commit() }
+        brokenRules += scheduler.violations()
+    }
+
+    /// Hands the next step to the device; answers false when there is none.
+    private mutating func plan() -> Bool {
         let plan = scheduler.plan()
         check(plan)
-        for start in plan.started { started.insert(start.id) }
+        started.formUnion(plan.started.map(\.id))
         preparing += plan.preparations.map(\.key)
-        let fails = random.below(40) == 0
-        let chosen = plan.sequences.map { sequence -> Int32? in
-            guard sequence.choice != nil, !fails else { return nil }
-            return Self.nextToken(sequence)
+        tiles.subtract(plan.discarded)
+        guard !plan.isEmpty else { return false }
+        if let vision = plan.vision {
+            if !tiles.contains(vision.key) { brokenRules.append("tiles are encoded that are not there") }
+            if scheduler.images[vision.key]?.state == .ready { tiles.remove(vision.key) }
         }
+        let broken = Set(plan.sequences.map(\.id).filter { _ in random.below(200) == 0 })
+        brokenIDs.formUnion(broken)
+        let encodingFails = plan.vision != nil && random.below(40) == 0
+        let chosen = device.run(plan, broken: broken, encodingFails: encodingFails)
+        flights.append(Flight(plan: plan, chosen: chosen, encodingFails: encodingFails))
         log.append(
             "\(plan.sequences.map { "\($0.id.value):\($0.start)+\($0.tokens.count)" }) \(plan.vision.map { "\($0.tiles)" } ?? "-")"
         )
-        for delivery in scheduler.commit(plan, chosen: chosen) {
+        return true
+    }
+
+    /// Tells the scheduler what came of the earliest step under way.
+    private mutating func commit() {
+        guard !flights.isEmpty else { return }
+        let flight = flights.removeFirst()
+        let plan = flight.plan
+        voidCount += plan.sequences.count { ends[$0.id] != nil }
+        for delivery in scheduler.commit(plan, chosen: flight.chosen) {
             if let place = plan.sequences.firstIndex(where: { $0.id == delivery.id }), delivery.hasToken,
-                let token = chosen[place]
+                let token = flight.chosen[place]
             {
                 tokens[delivery.id, default: []].append(token)
             }
-            if delivery.isFailed { end(delivery.id, .failed) }
+            if delivery.isFailed {
+                end(delivery.id, .failed)
+                if !brokenIDs.contains(delivery.id) {
+                    brokenRules.append("a request failed by another's fault")
+                }
+            }
             if let finish = delivery.finish { end(delivery.id, .finished(finish)) }
             if delivery.finish != nil, scored[delivery.id, default: []] != scoredPlaces(delivery.id) {
                 brokenRules.append("a prompt not reported on once, in order")
             }
         }
-        brokenRules += scheduler.violations()
+        guard flight.encodingFails, let key = plan.vision?.key else { return }
+        tiles.remove(key)
+        for failure in scheduler.fail(key) { end(failure.request, .failed) }
     }
 
     private mutating func check(_ plan: StepPlan) {
@@ -140,6 +204,11 @@ struct SchedulerSimulation {
         }
         for sequence in plan.sequences {
             if sequence.tokens.isEmpty { brokenRules.append("no tokens") }
+            if let (prompt, sampling) = asked[sequence.id],
+                sequence.start + sequence.tokens.count >= prompt.tokenIDs.count + sampling.maxNewTokens
+            {
+                brokenRules.append("a token after the last one")
+            }
             for place in sequence.scoring?.places ?? [] {
                 if !sequence.tokens.indices.contains(place - 1 - sequence.start) {
                     brokenRules.append("a report without logits")
@@ -152,28 +221,6 @@ struct SchedulerSimulation {
             for (token, row) in zip(sequence.tokens, sequence.imageRows) where (token == 99) != (row >= 0) {
                 brokenRules.append("an image token without its row")
             }
-            store(sequence)
-        }
-    }
-
-    /// Checks that all earlier tokens of a sequence are in its pages, and stores the new ones.
-    private mutating func store(_ sequence: SequenceStep) {
-        let size = scheduler.limits.pageSize
-        let end = sequence.start + sequence.tokens.count
-        guard sequence.pages.count * size >= end else {
-            brokenRules.append("tokens beyond the pages")
-            return
-        }
-        guard let request = scheduler.running.first(where: { $0.id == sequence.id }) else { return }
-        var history = 0
-        for position in 0..<end {
-            history = [history, request.keys[position].hashValue].hashValue
-            let slot = sequence.pages[position / size] * Int32(size) + Int32(position % size)
-            if position >= sequence.start {
-                stored[slot] = history
-            } else if stored[slot] != history {
-                brokenRules.append("a token is not where it is looked for")
-            }
         }
     }
 
@@ -181,22 +228,19 @@ struct SchedulerSimulation {
         if ends.updateValue(end, forKey: id) != nil { brokenRules.append("request \(id.value) ended twice") }
     }
 
-    /// What the fake model answers: decided by the request and the place alone.
-    private static func nextToken(_ sequence: SequenceStep) -> Int32 {
-        guard let choice = sequence.choice else { return 1 }
-        let mixed = (choice.seed &* 31 &+ UInt64(choice.index)) &* 0x9e37_79b9_7f4a_7c15
-        return Int32((mixed >> 33) % 30)
-    }
-
-    /// The answer of request `id` of `most` tokens when it runs to its end.
-    static func expectedAnswer(seed: UInt64, most: Int) -> [Int32] {
-        var answer: [Int32] = []
-        for index in 0..<most {
-            let mixed = (seed &* 31 &+ UInt64(index)) &* 0x9e37_79b9_7f4a_7c15
-            let token = Int32((mixed >> 33) % 30)
-            if token == endID { break }
-            answer.append(token)
+    /// How the answers differ from those of a world in which each request is alone.
+    func wrongAnswers() -> [String] {
+        ends.compactMap { id, end in
+            guard let (prompt, sampling) = asked[id] else { return "request \(id.value) was never asked" }
+            let expected = SimulatedDevice.answer(to: prompt, sampling, seed: id.value)
+            let answer = tokens[id, default: []]
+            guard case .finished(let reason) = end else {
+                return expected.starts(with: answer)
+                    ? nil : "request \(id.value) began \(answer), not \(expected)"
+            }
+            guard answer == expected else { return "request \(id.value) got \(answer), not \(expected)" }
+            return reason == .length && answer.count < sampling.maxNewTokens
+                ? "request \(id.value) was cut short" : nil
         }
-        return answer
     }
 }

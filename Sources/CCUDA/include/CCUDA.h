@@ -94,7 +94,7 @@ int vireo_launch(const vireo_driver *driver, void *function, const unsigned grid
 typedef struct {
     int64_t rows, outputs, inputs;  // T, N, K
     int out_is_f32;                 // else bf16, like x and w
-    int has_bias;                   // f32 [N]
+    int has_bias;                   // [N], of the type of out
     int adds;                       // to what is in out
 } vireo_matmul_shape;
 
