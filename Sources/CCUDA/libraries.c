@@ -36,6 +36,7 @@ const char *vireo_find_driver(void *library, vireo_driver *table) {
         E(free_host, "cuMemFreeHost"),
         E(copy_in, "cuMemcpyHtoDAsync_v2"),
         E(copy_out, "cuMemcpyDtoHAsync_v2"),
+        E(copy, "cuMemcpyDtoDAsync_v2"),
         E(fill, "cuMemsetD8Async"),
         E(create_stream, "cuStreamCreate"),
         E(destroy_stream, "cuStreamDestroy_v2"),

@@ -25,6 +25,8 @@ package final class CPUDevice: Device {
     package var name: String { "CPU (\(level), \(threadCount) threads)" }
 
     package var isAsynchronous: Bool { false }
+    package var preferredTokensPerStep: Int { 2048 }
+    package var preferredTilesPerStep: Int { 4 }
 
     package var freeByteCount: Int { Int(clamping: vireo_available_bytes()) }
 

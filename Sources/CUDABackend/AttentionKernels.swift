@@ -127,6 +127,8 @@ extension CUDAOperators {
             else { return }
             stream.launch(
                 kernels.decode, grid: (splits, rows, batch.singleCount), block: 128, shared: kernels.decodeShared,
+                work: KernelWork(
+                    bytes: batch.singleCount * batch.maxContextLength * heads.keyValueHeads * heads.headDim * 4),
                 common + [.init(parts), .init(wide: UInt64(attention.counters.address))] + sizes)
         }
         let others = batch.sequenceCount - batch.singleCount
@@ -134,7 +136,11 @@ extension CUDAOperators {
             let tiles = (batch.maxQueryCount * group + kernels.tileRows - 1) / kernels.tileRows
             stream.launch(
                 kernels.prefill, grid: (heads.keyValueHeads, others, tiles), block: 128,
-                shared: kernels.tileShared, common + [.init(batch.singleCount)] + sizes)
+                shared: kernels.tileShared,
+                work: KernelWork(
+                    operations: others * 2 * batch.maxQueryCount * (2 * batch.maxContextLength - batch.maxQueryCount)
+                        * heads.heads * heads.headDim),
+                common + [.init(batch.singleCount)] + sizes)
         }
     }
 
@@ -147,6 +153,7 @@ extension CUDAOperators {
             kernels.full,
             grid: (heads, qkv.shape.rowCount / length, (length + kernels.tileRows - 1) / kernels.tileRows),
             block: 128, shared: kernels.tileShared,
+            work: KernelWork(operations: 4 * qkv.shape.rowCount * length * heads * headDim),
             [.init(out), .init(qkv), .init(length), .init(heads), .init(scale)])
     }
 }

@@ -15,7 +15,7 @@ package final class CUDADevice: Device, @unchecked Sendable {
     private let uploading = Mutex(())
     private let lanes: LanePool
     private let replays = Mutex(Replays())
-    private let kernels: CUDAOperators
+    let kernels: CUDAOperators
 
     /// The GPU `ordinal`, with libraries looked for in `libraryFolder` first; compiled kernels are kept in the user's
     /// cache folder.
@@ -48,6 +48,8 @@ package final class CUDADevice: Device, @unchecked Sendable {
     }
 
     package var isAsynchronous: Bool { true }
+    package var preferredTokensPerStep: Int { 8192 }
+    package var preferredTilesPerStep: Int { 16 }
 
     package var freeByteCount: Int {
         stream.enter()
@@ -169,7 +171,17 @@ package final class CUDADevice: Device, @unchecked Sendable {
         return (count + step - 1) / step * step
     }
 
+    /// Begins to time what `detail` says.
+    package func beginProfile(_ detail: ProfileDetail) { stream.profile.begin(detail) }
+
+    /// The times since `beginProfile`, the longest first, after all work is done.
+    package func endProfile() throws(DeviceError) -> [KernelTime] {
+        try stream.wait()
+        return stream.profile.end()
+    }
+
     package func replay(_ key: ReplayKey, _ body: () throws(DeviceError) -> Void) throws(DeviceError) {
+        if stream.profile.detail == .kernels { return try body() }
         let known = replays.withLock { replays -> UInt?? in
             if replays.generation != key.generation {
                 for case let graph? in replays.graphs.values { destroy(graph) }
@@ -192,9 +204,11 @@ package final class CUDADevice: Device, @unchecked Sendable {
 
     private func launch(_ graph: UInt) {
         stream.enter()
-        unsafe stream.note(
-            stream.libraries.driver.launch_graph(UnsafeMutableRawPointer(bitPattern: graph), stream.handle),
-            "a recorded step")
+        stream.profile.measure("a step", KernelWork(), .steps, on: stream) {
+            unsafe stream.note(
+                stream.libraries.driver.launch_graph(UnsafeMutableRawPointer(bitPattern: graph), stream.handle),
+                "a recorded step")
+        }
     }
 
     private func destroy(_ graph: UInt) {

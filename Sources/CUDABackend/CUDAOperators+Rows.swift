@@ -1,3 +1,4 @@
+import CCUDA
 import Tensors
 
 extension CUDAOperators {
@@ -7,6 +8,7 @@ extension CUDAOperators {
         precondition(weight.elementCount == columnCount && out.elementCount == x.elementCount, "as wide as x")
         stream.launch(
             rows.rmsNorm, grid: (rowCount, 1, 1), block: RowKernels.threads(columnCount),
+            work: KernelWork(bytes: 6 * x.elementCount),
             [.init(x), .init(weight), .init(out), .init(rowCount), .init(columnCount), .init(epsilon)])
     }
 
@@ -30,6 +32,7 @@ extension CUDAOperators {
         precondition(out.elementCount == x.elementCount, "out is [T, C]")
         stream.launch(
             rows.layerNorm, grid: (rowCount, 1, 1), block: RowKernels.threads(columnCount),
+            work: KernelWork(bytes: 6 * x.elementCount),
             [
                 .init(x), .init(weight), .init(bias), .init(out), .init(rowCount), .init(columnCount),
                 .init(epsilon),
@@ -42,13 +45,15 @@ extension CUDAOperators {
         let perBlock = columnCount.isMultiple(of: 8) ? 2048 : 256
         stream.launch(
             rows.siluMultiply, grid: ((columnCount + perBlock - 1) / perBlock, min(rowCount, 65_535), 1),
-            block: 256, [.init(x), .init(out), .init(rowCount), .init(columnCount)])
+            block: 256, work: KernelWork(bytes: 3 * x.byteCount / 2),
+            [.init(x), .init(out), .init(rowCount), .init(columnCount)])
     }
 
     // x[i] = x[i] · ½ · (1 + erf(x[i] / √2))
     func gelu(_ x: Tensor) {
         stream.launch(
-            rows.gelu, grid: (blocks(x.elementCount, perBlock: 2048), 1, 1), block: 256,
+            rows.gelu, grid: (blocks(x.elementCount, perBlock: 2048, most: 32), 1, 1), block: 256,
+            work: KernelWork(bytes: 2 * x.byteCount),
             [.init(x), .init(wide: UInt64(x.elementCount))])
     }
 
@@ -105,7 +110,7 @@ extension CUDAOperators {
         stream.launch(
             rows.rotate,
             grid: (tokenCount, ((heads.heads + 2 * heads.keyValueHeads) * lanes + threads - 1) / threads, 1),
-            block: threads,
+            block: threads, work: KernelWork(bytes: 2 * qkv.byteCount),
             [
                 .init(qkv), .init(rotary.cosines), .init(rotary.sines), .init(batch.positions),
                 .init(batch.slots), .init(norms?.queryWeight), .init(norms?.keyWeight),
@@ -114,6 +119,20 @@ extension CUDAOperators {
                 .init(cache.pageSize), .init(cache.keys.shape[0] * cache.pageSize),
                 .init(rotary.cosines.shape[0]),
             ])
+    }
+
+    /// Fills bf16 with random numbers: 16 bits of a splitmix64 stream each, times `scale`.
+    func fillRandom(_ out: Tensor, seed: UInt64, scale: Float) {
+        stream.launch(
+            rows.fillRandom, grid: (blocks(out.elementCount, perBlock: 1024), 1, 1), block: 256,
+            [.init(out), .init(wide: UInt64(out.elementCount)), .init(wide: seed), .init(scale)])
+    }
+
+    /// Copies a tensor on the device.
+    func copy(_ x: Tensor, to out: Tensor) {
+        stream.enter()
+        unsafe stream.note(
+            stream.libraries.driver.copy(UInt64(out.address), UInt64(x.address), x.byteCount, stream.handle), "copying")
     }
 
     /// Brings the host tensor `source` to `target` in the type of that one, each row times its entry in `scale`.

@@ -20,7 +20,7 @@ extension CUDAOperators {
         let patches = (size / patchSize) * (size / patchSize)
         precondition(out.elementCount == tileCount * patches * 3 * patchSize * patchSize, "out is [n·P, 3·s²]")
         stream.launch(
-            vision.patchRows, grid: (tileCount * (size / patchSize), 1, 1), block: 512,
+            vision.patchRows, grid: (tileCount * (size / patchSize), 1, 1), block: 1024,
             [.init(tiles), .init(out), .init(tileCount), .init(size), .init(patchSize)]
                 + (mean + deviation).map { KernelSlot($0) })
     }

@@ -49,7 +49,8 @@ extension KernelCompiler {
 
 /// The kernels of rows.cu and rotary.cu.
 struct RowKernels: Sendable {
-    let rmsNorm, layerNorm, rmsNormColumns, siluMultiply, gelu, gatherRows, embed, convert, checkFinite, rotate:
+    let rmsNorm, layerNorm, rmsNormColumns, siluMultiply, gelu, gatherRows, embed, convert, checkFinite,
+        fillRandom, rotate:
         CUDAKernel
 
     init(_ compiler: KernelCompiler) throws(DeviceError) {
@@ -65,6 +66,7 @@ struct RowKernels: Sendable {
         embed = try kernel("embed")
         convert = try kernel("convert")
         checkFinite = try kernel("check_finite")
+        fillRandom = try kernel("fill_random")
         rotate = try compiler.kernel("rotate_and_store", KernelModule(source: "rotary"))
     }
 

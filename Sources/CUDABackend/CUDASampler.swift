@@ -83,6 +83,7 @@ final class CUDASampler: TokenSampler, @unchecked Sendable {
         let chunks = (width + Layout.chunk - 1) / Layout.chunk
         device.stream.launch(
             kernel, grid: (rows * chunks, 1, 1), block: Layout.threads, shared: Layout.sharedByteCount,
+            work: KernelWork(bytes: logits.byteCount),
             [
                 .init(logits), .init(rows), .init(capacity), .init(width), .init(residentCount), .init(wide: UInt64(rules.address)),
                 .init(lists), .init(wide: UInt64(scratch.address)), .init(wide: UInt64(results.address)),

@@ -13,6 +13,8 @@ final class CUDAStream: @unchecked Sendable {
     private let context: UInt
     private let stream: UInt
     private let failure = Mutex<DeviceError?>(nil)
+    /// Times of what is enqueued, when asked for.
+    let profile = KernelProfile()
 
     /// The queue of the device `ordinal`.
     init(libraries: CUDALibraries, ordinal: Int) throws(DeviceError) {
@@ -86,9 +88,9 @@ final class CUDAStream: @unchecked Sendable {
 
     /// Enqueues a kernel; `slots` are its parameters.
     ///
-    /// With `overlaps`, kernels that know how begin while the one before ends.
+    /// It may begin while the one before ends, where the GPU can.
     func launch(
-        _ kernel: CUDAKernel, grid: (Int, Int, Int), block: Int, shared: Int = 0, overlaps: Bool = true,
+        _ kernel: CUDAKernel, grid: (Int, Int, Int), block: Int, shared: Int = 0, work: KernelWork = KernelWork(),
         _ slots: [KernelSlot],
     ) {
         guard grid.0 > 0, grid.1 > 0, grid.2 > 0 else { return }
@@ -97,10 +99,12 @@ final class CUDAStream: @unchecked Sendable {
         // Safe: grids come from shapes, far below 2³².
         let extents: [UInt32] = [UInt32(grid.0), UInt32(grid.1), UInt32(grid.2)]
         let bits = slots.map(\.bits)
-        unsafe note(
+        profile.measure(kernel.name, work, on: self) {
+            unsafe note(
             vireo_launch(
                 &driver, kernel.handle, extents, UInt32(block), UInt32(shared), handle, bits,
-                Int32(bits.count), overlaps && properties.overlapsKernels ? 1 : 0), "the kernel \(kernel.name)")
+                Int32(bits.count), properties.overlapsKernels ? 1 : 0), "the kernel \(kernel.name)")
+        }
     }
 
     /// How many blocks of a kernel run on the GPU at once.

@@ -57,13 +57,18 @@ final class Matmul: @unchecked Sendable {
                 UInt64(w.address), UInt64(bias?.address ?? 0), UInt64(out.address), UInt64(workspace.address),
                 workspace.byteCount, stream.handle)
         }
-        var status = run()
-        if status != 0, let exact = first(&shape) {
-            // What was chosen for more rows need not do for these.
-            choice = exact
-            status = run()
+        let work = KernelWork(
+            bytes: x.byteCount + w.byteCount + out.byteCount * (adds ? 2 : 1),
+            operations: 2 * rows * key.outputs * key.inputs)
+        stream.profile.measure("cuBLASLt \(key.outputs) × \(key.inputs)", work, on: stream) {
+            var status = run()
+            if status != 0, let exact = first(&shape) {
+                // What was chosen for more rows need not do for these.
+                choice = exact
+                status = run()
+            }
+            stream.note(status, "a product of \(rows) × \(key.outputs) × \(key.inputs)")
         }
-        stream.note(status, "a product of \(rows) × \(key.outputs) × \(key.inputs)")
     }
 
     private func choice(_ key: Key, _ shape: inout vireo_matmul_shape) -> vireo_matmul_choice? {

@@ -43,7 +43,7 @@ struct SkinnyProducts: Sendable {
 
     /// The module of a GPU.
     static func module(_ properties: CUDAProperties) -> KernelModule {
-        KernelModule(source: "products", settings: ["FEW_STAGES": stageCount(properties)])
+        KernelModule(source: "products", settings: ["STAGES": stageCount(properties)])
     }
 
     /// Whether these kernels take `rowCount` rows of weights of that shape.
@@ -63,7 +63,7 @@ struct SkinnyProducts: Sendable {
     /// Enqueues the product of the operand `x` [M, K] that `take` admits; of gated weights out is [M, N / 2].
     func multiply(_ x: Tensor, rowCount: Int, _ weights: CUDAWeights, _ end: End, out: Tensor) {
         launch(
-            plain[end], end, weights, shared: stageCount * 16_384,
+            plain[end], end, weights, rowCount, shared: stageCount * 16_384,
             [.init(weights.matrix), .init(weights.bias), .init(x), .init(out), .init(rowCount)])
     }
 
@@ -73,7 +73,7 @@ struct SkinnyProducts: Sendable {
         out: Tensor,
     ) {
         launch(
-            normed[end], end, weights, shared: normShared(rowCount, weights.inputCount),
+            normed[end], end, weights, rowCount, shared: normShared(rowCount, weights.inputCount),
             [
                 .init(weights.matrix), .init(weights.bias), .init(x), .init(weight), .init(epsilon), .init(out),
                 .init(rowCount),
@@ -82,7 +82,8 @@ struct SkinnyProducts: Sendable {
 
     /// Launches with the sizes behind `slots`.
     private func launch(
-        _ kernel: CUDAKernel?, _ end: End, _ weights: CUDAWeights, shared: Int, _ slots: [KernelSlot],
+        _ kernel: CUDAKernel?, _ end: End, _ weights: CUDAWeights, _ rowCount: Int, shared: Int,
+        _ slots: [KernelSlot],
     ) {
         guard let kernel else { return }
         let outputs = end == .gated ? weights.outputCount / 2 : weights.outputCount
@@ -91,6 +92,7 @@ struct SkinnyProducts: Sendable {
         // Two blocks a processor hide more of the wait where there is one tile for each.
         stream.launch(
             kernel, grid: (tiles <= 2 * processors ? tiles : processors, 1, 1), block: 256, shared: shared,
+            work: KernelWork(bytes: weights.matrix.byteCount + rowCount * (weights.inputCount + outputs) * 2),
             slots + [.init(outputs), .init(weights.inputCount)])
     }
 }

@@ -14,16 +14,16 @@ package struct EngineConfiguration: Sendable {
     package var runningRequests = 256
     /// The most requests that wait.
     package var queuedRequests = 256
-    /// The most tokens of a step.
-    package var tokensPerStep = 2048
+    /// The most tokens of a step; nil for what the device prefers.
+    package var tokensPerStep: Int?
     /// The most tokens of one prompt in a step; nil for half of the tokens of a step.
     package var chunkSize: Int?
     /// The most pictures whose embeddings are kept.
     package var imageCapacity = 200
     /// The most bytes of embeddings that are kept.
     package var imageCacheBytes = 4 << 30
-    /// The most tiles that go through the tower at once.
-    package var tilesPerStep = 4
+    /// The most tiles that go through the tower at once; nil for what the device prefers.
+    package var tilesPerStep: Int?
     /// The most pictures that are decoded at once.
     package var decoders = 2
     /// Whether keys and values are kept for prompts that begin alike.

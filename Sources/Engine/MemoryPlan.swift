@@ -41,14 +41,14 @@ struct MemoryPlan {
             throw .notEnoughMemory(
                 wanted: max(1, wanted) * pageBytes, available: max(0, available) * pageBytes)
         }
-        let running = min(configuration.runningRequests, configuration.tokensPerStep)
+        let tokensPerStep = configuration.tokensPerStep ?? device.preferredTokensPerStep
+        let running = min(configuration.runningRequests, tokensPerStep)
         limits = SchedulerLimits(
             pageCount: pages, pageSize: configuration.pageSize, modelLength: length, runningRequests: running,
-            tokensPerStep: configuration.tokensPerStep,
-            chunkSize: configuration.chunkSize ?? max(1, configuration.tokensPerStep / 2),
+            tokensPerStep: tokensPerStep, chunkSize: configuration.chunkSize ?? max(1, tokensPerStep / 2),
             imageCapacity: model.vision == nil ? 0 : max(1, configuration.imageCapacity),
             imagePageCount: imagePages,
-            rowsPerImagePage: rows, tilesPerStep: configuration.tilesPerStep,
+            rowsPerImagePage: rows, tilesPerStep: configuration.tilesPerStep ?? device.preferredTilesPerStep,
             preparations: configuration.decoders)
         limits.keepsPrefixes = configuration.keepsPrefixes
     }

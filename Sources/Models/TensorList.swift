@@ -53,6 +53,8 @@ private struct NotingDevice: Device {
 
     let name = "a list of tensors"
     let isAsynchronous = false
+    let preferredTokensPerStep = 1
+    let preferredTilesPerStep = 1
     let operators: any Operators
     let freeByteCount = Int.max
 

@@ -6,6 +6,10 @@ package protocol Device: Sendable {
     var name: String { get }
     /// Whether enqueued work goes on while the host does something else.
     var isAsynchronous: Bool { get }
+    /// Tokens of a step that use it well.
+    var preferredTokensPerStep: Int { get }
+    /// Tiles of a step that use it well.
+    var preferredTilesPerStep: Int { get }
     /// The operators of this device.
     var operators: any Operators { get }
 

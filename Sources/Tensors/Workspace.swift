@@ -1,3 +1,5 @@
+import Synchronization
+
 /// Scratch memory of a forward pass: tensors are cut off one after another, and all given back at once.
 ///
 /// It grows to what the largest pass so far needed and then allocates no more, so that addresses repeat from pass to
@@ -10,8 +12,11 @@ package final class Workspace {
     /// Bytes taken and not given back, and the most there ever were.
     private var total = 0
     private var peak = 0
-    /// Changes whenever memory is taken from the device: tensors then lie elsewhere.
-    package private(set) var generation = 0
+    /// Names where the tensors lie: another number whenever memory is taken from the device, and for every workspace.
+    package private(set) var generation = Workspace.nextGeneration()
+    private static let generations = Atomic<Int>(0)
+
+    private static func nextGeneration() -> Int { generations.add(1, ordering: .relaxed).newValue }
 
     /// An empty workspace on `device`, with `byteCount` bytes to begin with.
     package init(device: any Device, byteCount: Int) throws(DeviceError) {
@@ -29,7 +34,7 @@ package final class Workspace {
         }
         if blockIndex == blocks.count {
             blocks.append(try device.allocate(byteCount: max(byteCount, 16 << 20)))
-            generation += 1
+            generation = Self.nextGeneration()
             used = 0
         }
         let tensor = Tensor(blocks[blockIndex], byteOffset: used, shape: shape, elementType: elementType)
@@ -43,7 +48,7 @@ package final class Workspace {
     package func reset() {
         if blocks.count > 1, let joined = try? device.allocate(byteCount: peak) {
             blocks = [joined]
-            generation += 1
+            generation = Self.nextGeneration()
         }
         blockIndex = 0
         used = 0

@@ -41,6 +41,8 @@ struct BenchServe: AsyncParsableCommand {
     @Option(name: .flag("image_size"), help: "Their size, WIDTHxHEIGHT.")
     var imageSize = PictureSize.tile
 
+    @OptionGroup var picture: PictureFile
+
     @Option(
         name: .flag("distinct_images"), help: "How many different pictures there are; by default all differ.")
     var distinctImages: Int?
@@ -72,7 +74,7 @@ struct BenchServe: AsyncParsableCommand {
         let name = try await modelName(client)
         let load = ServerLoad(
             url: url, model: name, inputWords: inputWords, outputLength: outputLength, imageCount: imageCount,
-            imageSize: imageSize, distinctImages: distinctImages, seed: seed)
+            imageSize: imageSize, file: try picture.contents(), distinctImages: distinctImages, seed: seed)
         let start = BenchStep.now
         let requests = try await send(load, with: client, start: start)
         let report = ServingReport(

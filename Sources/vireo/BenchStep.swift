@@ -1,5 +1,6 @@
 import ArgumentParser
 import Benchmarks
+import CUDABackend
 import Engine
 import Images
 import Models
@@ -29,6 +30,11 @@ struct BenchStep: AsyncParsableCommand {
     @Option(name: .flag("image_size"), help: "Also measure pictures of this size, WIDTHxHEIGHT.")
     var imageSize: PictureSize?
 
+    @OptionGroup var picture: PictureFile
+
+    @Flag(name: .flag("profile"), help: "Also time every kernel of a GPU, in a prefill and in a decode step each.")
+    var profiles = false
+
     func validate() throws {
         try Bounds.check("--input_len", inputLength, 1...1_000_000)
         try Bounds.check("--output_len", outputLength, 2...1_000_000)
@@ -42,10 +48,17 @@ struct BenchStep: AsyncParsableCommand {
         try await LoadedModel.running(engine) {
             _ = try await measure(engine, loaded, batch: 1, output: 8)
             for batch in batchSizes {
+                let gpu = loaded.device as? CUDADevice
+                gpu?.beginProfile(.steps)
                 let answers = try await measure(engine, loaded, batch: batch, output: outputLength)
                 report(answers, batch: batch)
+                if let step = try gpu?.endProfile().first {
+                    let time = step.milliseconds / Double(step.calls)
+                    print("  \(step.calls) recorded steps of \(Decimals.two(time)) ms on the device")
+                }
             }
             if let imageSize { try await measurePictures(engine, loaded, imageSize) }
+            if profiles { try await profile(engine, loaded) }
         }
         await engine.shutDown(drainSeconds: 0)
     }
@@ -66,12 +79,15 @@ struct BenchStep: AsyncParsableCommand {
                 + "decode \(Decimals.two(steps / max(decode, 1e-9))) tokens/s")
     }
 
-    private func measurePictures(_ engine: Engine, _ loaded: LoadedModel, _ size: PictureSize) async throws {
+    func measurePictures(
+        _ engine: Engine, _ loaded: LoadedModel, _ size: PictureSize, count: Int = 5, seed first: UInt64 = 0,
+    ) async throws {
         guard loaded.prompts.takesImages else { throw StartError(PromptError.imagesNotSupported.message) }
         var times: [Double] = []
         var tokens = 0
-        for seed in 0..<5 {
-            let file = NoisePicture.png(width: size.width, height: size.height, seed: UInt64(seed))
+        for seed in 0..<count {
+            let number = first + UInt64(seed)
+            let file = PictureFile.picture(number, of: try picture.contents(), size: size)
             let planned = try loaded.prompts.plan(file, maxTiles: nil, limits: ImageLimits())
             tokens = planned.tokenCount
             let prompt = try loaded.prompts.prompt(text: "<image>", images: [planned], addSpecialTokens: true)
@@ -84,19 +100,21 @@ struct BenchStep: AsyncParsableCommand {
         }
         let median = Distribution(times).median
         print(
-            "picture \(size): \(tokens) image tokens, first token after \(Text.seconds(median)) (median of 4)"
+            "picture \(size): \(tokens) image tokens, first token after \(Text.seconds(median)) (median of \(count - 1))"
         )
     }
 
-    private func measure(
+    /// Runs `batch` prompts at once; `afterPrompt` is called when the first token of any has come.
+    func measure(
         _ engine: Engine, _ loaded: LoadedModel, batch: Int, output: Int,
+        afterPrompt: (@Sendable () -> Void)? = nil,
     ) async throws -> [RequestTimes] {
         let sampling = try SamplingParameters(maxNewTokens: output, ignoresEnd: true)
         let prompts = (0..<batch).map { randomPrompt(loaded, seed: UInt64($0)) }
         let sent = Self.now
         let streams = try prompts.map { try engine.submit($0, images: [], sampling: sampling) }
         return try await withThrowingTaskGroup(of: RequestTimes.self) { group in
-            for stream in streams { group.addTask { try await Self.times(of: stream, sent: sent) } }
+            for stream in streams { group.addTask { try await Self.times(of: stream, sent: sent, afterPrompt: afterPrompt) } }
             return try await group.reduce(into: []) { $0.append($1) }
         }
     }
@@ -115,10 +133,14 @@ struct BenchStep: AsyncParsableCommand {
         return prompt
     }
 
-    private static func times(of stream: TokenStream, sent: Double) async throws -> RequestTimes {
+    private static func times(
+        of stream: TokenStream, sent: Double, afterPrompt: (@Sendable () -> Void)? = nil,
+    ) async throws -> RequestTimes {
         var times = RequestTimes(sent: sent)
         for try await event in stream {
-            if case .token = event { times.pieces.append(now) }
+            guard case .token = event else { continue }
+            if times.pieces.isEmpty { afterPrompt?() }
+            times.pieces.append(now)
         }
         times.outputTokens = times.pieces.count
         times.completed = now

@@ -23,8 +23,10 @@ struct EngineOptions: ParsableArguments {
     @Option(name: .flag("max_queue_size"), help: "The most requests that wait; more are answered 429.")
     var queuedRequests = 256
 
-    @Option(name: .flag("batch_max_tokens"), help: "The most tokens of a step.")
-    var tokensPerStep = 2048
+    @Option(
+        name: .flag("batch_max_tokens"),
+        help: "The most tokens of a step; by default 2048 on a processor, 8192 on a GPU.")
+    var tokensPerStep: Int?
 
     @Option(
         name: .flag("chunked_prefill_size"),
@@ -42,8 +44,8 @@ struct EngineOptions: ParsableArguments {
 
     @Option(
         name: .flag("visual_infer_batch_size"),
-        help: "The most tiles that go through the vision tower at once.")
-    var tilesPerStep = 4
+        help: "The most tiles that go through the vision tower at once; by default 4 on a processor, 16 on a GPU.")
+    var tilesPerStep: Int?
 
     @Option(name: .flag("tp"), help: "Devices the text tower is divided over: 1 in this version.")
     var tensorParallel = 1

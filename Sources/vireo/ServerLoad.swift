@@ -12,6 +12,8 @@ struct ServerLoad: Sendable {
     let outputLength: Int
     let imageCount: Int
     let imageSize: PictureSize
+    /// A picture to send instead of noise.
+    let file: [UInt8]?
     let distinctImages: Int?
     let seed: UInt64
 
@@ -83,8 +85,7 @@ struct ServerLoad: Sendable {
 
     private func writeImage(_ json: inout JSONWriter, _ number: Int) {
         let picture = distinctImages.map { number % $0 } ?? number
-        let file = NoisePicture.png(
-            width: imageSize.width, height: imageSize.height, seed: seed &+ UInt64(picture))
+        let file = PictureFile.picture(seed &+ UInt64(picture), of: file, size: imageSize)
         json.object { json in
             json.member("type", "image_url")
             json.object("image_url") { json in

@@ -29,12 +29,12 @@ extension EngineOptions {
         [
             ("mem_fraction", .double(memoryFraction)), ("max_total_token_num", number(totalTokens)),
             ("max_req_total_len", number(sequenceLength)), ("running_max_req_size", .int(runningRequests)),
-            ("max_queue_size", .int(queuedRequests)), ("batch_max_tokens", .int(tokensPerStep)),
+            ("max_queue_size", .int(queuedRequests)), ("batch_max_tokens", number(tokensPerStep)),
             ("chunked_prefill_size", number(chunkSize)),
             ("disable_dynamic_prompt_cache", .bool(disablesPrefixCache)),
             ("cache_capacity", .int(imageCapacity)),
             ("embed_cache_storage_size", .double(imageCacheGigabytes)),
-            ("visual_infer_batch_size", .int(tilesPerStep)), ("tp", .int(tensorParallel)),
+            ("visual_infer_batch_size", number(tilesPerStep)), ("tp", .int(tensorParallel)),
             ("visual_dp", .int(visualDataParallel)), ("visual_tp", .int(visualTensorParallel)),
             ("nnodes", .int(nodes)), ("node_rank", .int(nodeRank)),
         ]

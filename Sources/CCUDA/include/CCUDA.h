@@ -24,6 +24,7 @@ typedef struct {
     int (*free_host)(void *pointer);
     int (*copy_in)(vireo_address target, const void *source, size_t bytes, void *stream);
     int (*copy_out)(void *target, vireo_address source, size_t bytes, void *stream);
+    int (*copy)(vireo_address target, vireo_address source, size_t bytes, void *stream);
     int (*fill)(vireo_address target, unsigned char value, size_t bytes, void *stream);
     int (*create_stream)(void **stream, unsigned flags);
     int (*destroy_stream)(void *stream);

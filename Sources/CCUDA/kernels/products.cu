@@ -1,4 +1,4 @@
-// The products of a decode step: out[M, N] = end(x[M, K] · W[N, K]ᵀ + bias[N]) for 1 ≤ M ≤ 64 rows of x.
+// The products of a decode step: out[M, N] = end(x[M, K] · W[N, K]ᵀ + bias[N]) for 1 ≤ M ≤ 8 rows of x.
 // They take as long as reading W once takes. Tensor cores multiply 16 rows of W (operand A) by 8 rows of x
 // (operand B). K is a multiple of 8; W and x are aligned to 16 bytes.
 //
@@ -7,16 +7,9 @@
 // of two products m16n8k16. A step is 64 columns. Of W each lane copies to shared memory, some stages ahead,
 // what it will read itself, so that needs no barrier.
 
-// Stages of the kernels for up to 8 and for up to 64 rows of x.
-#ifndef FEW_STAGES
-#define FEW_STAGES 6
-#endif
-#ifndef MANY_STAGES
-#define MANY_STAGES 4
-#endif
-// Bytes of W that a block asks into the second cache while it waits for its predecessor; 0 asks for none.
-#ifndef AHEAD
-#define AHEAD 196608
+// Steps of W that are on their way at a time, one more than that.
+#ifndef STAGES
+#define STAGES 6
 #endif
 
 constexpr int STEP = 64;
@@ -36,7 +29,7 @@ static __device__ __forceinline__ void copy(uint4 *to, const u16 *from, bool ins
                  : "memory");
 }
 static __device__ __forceinline__ void end_stage() { asm volatile("cp.async.commit_group;" ::: "memory"); }
-template <int STAGES> static __device__ __forceinline__ void await_stage() {
+static __device__ __forceinline__ void await_stage() {
     asm volatile("cp.async.wait_group %0;" ::"n"(STAGES - 2) : "memory");
 }
 
@@ -60,15 +53,6 @@ template <int END> struct Rows {
     }
 };
 
-static __device__ __forceinline__ void ask_ahead(const u16 *address, int bytes) {
-#if __CUDA_ARCH__ >= 900
-    if (bytes > 0) {
-        asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(__cvta_generic_to_global(address)),
-                     "r"(bytes));
-    }
-#endif
-}
-
 // sum[16, 8] += w[16, 16] · x[8, 16]ᵀ
 static __device__ __forceinline__ void multiply(float4 &sum, u32 a0, u32 a1, u32 a2, u32 a3, u32 b0, u32 b1) {
     asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
@@ -79,10 +63,6 @@ static __device__ __forceinline__ void multiply(float4 &sum, u32 a0, u32 a1, u32
 static __device__ __forceinline__ void multiply(float4 &sum, uint4 upper, uint4 lower, uint4 x) {
     multiply(sum, upper.x, lower.x, upper.y, lower.y, x.x, x.y);
     multiply(sum, upper.z, lower.z, upper.w, lower.w, x.z, x.w);
-}
-
-static __device__ __forceinline__ void add(float4 &sum, float4 v) {
-    sum.x += v.x, sum.y += v.y, sum.z += v.z, sum.w += v.w;
 }
 
 template <int END>
@@ -151,14 +131,14 @@ static __device__ __forceinline__ void few_rows(const u16 *w, const float *bias,
                                                 const float *scale, float epsilon, void *out, int M, int N,
                                                 int K) {
     __shared__ float4 sums[2][WARPS][32];
-    extern __shared__ uint4 room[];  // [FEW_STAGES, WARPS, 4, 32], then with NORM: [M, pitch] of bf16
+    extern __shared__ uint4 room[];  // [STAGES, WARPS, 4, 32], then with NORM: [M, pitch] of bf16
     constexpr int STAGE = WARPS * 128;
     let_next_begin();
     const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
     const int tiles = (N + WIDTH<END> - 1) / WIDTH<END>;
     // An odd multiple of 64 bytes, so that rows g and g + 1 lie in different banks.
     const int pitch = NORM ? (K + STEP - 1) / STEP * STEP + STEP / 2 : K;
-    u16 *normed = (u16 *)(room + FEW_STAGES * STAGE);
+    u16 *normed = (u16 *)(room + STAGES * STAGE);
     const u16 *rows = NORM ? normed : (const u16 *)x;
     uint4 *const place = room + warp * 128 + lane;
     const int first_k = warp * STEP + t * 8, stride = WARPS * STEP;
@@ -185,11 +165,7 @@ static __device__ __forceinline__ void few_rows(const u16 *w, const float *bias,
         }
     };
 
-    for (int i = 0; i < FEW_STAGES - 1; i++) copy_next(i);
-    if (warp == 0 && t < 2 && (int)blockIdx.x < tiles) {
-        const Rows<END> first(w, blockIdx.x, g, N, K);
-        ask_ahead(t ? first.lower : first.upper, min(AHEAD / 16, 2 * K));
-    }
+    for (int i = 0; i < STAGES - 1; i++) copy_next(i);
     previous_done();
     if (NORM) norm_rows(normed, pitch, (const float *)x, scale, epsilon, M, K);
 
@@ -200,12 +176,12 @@ static __device__ __forceinline__ void few_rows(const u16 *w, const float *bias,
         float4 sum = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
         for (int k = first_k; k - t * 8 < K; k += stride) {
             operand(next_b, k - t * 8 + stride < K ? k + stride : first_k);
-            await_stage<FEW_STAGES>();
+            await_stage();
             const uint4 *a = place + stage * STAGE;
             multiply(sum, a[0], a[32], b[0]);
             multiply(sum, a[64], a[96], b[1]);
-            copy_next(stage ? stage - 1 : FEW_STAGES - 1);
-            stage = stage + 1 == FEW_STAGES ? 0 : stage + 1;
+            copy_next(stage ? stage - 1 : STAGES - 1);
+            stage = stage + 1 == STAGES ? 0 : stage + 1;
             b[0] = next_b[0], b[1] = next_b[1];
         }
         sums[turn][warp][lane] = sum;
@@ -225,127 +201,7 @@ static __device__ __forceinline__ void few_rows(const u16 *w, const float *bias,
     }
 }
 
-// M ≤ 8 · COLUMNS. The work is tiles of 128 rows of W, 16 to a warp, times steps of K, in this order; each
-// block takes an equal stretch of it. Where a stretch begins or ends inside a tile, the block leaves its sums
-// in `parts` [2 · blocks, COLUMNS, THREADS], and the last one to do so for a tile adds them up in order of K.
-// `counters` [tiles] are zeros before and after. x goes through the stages too, shared by the warps.
-template <int END, int COLUMNS>
-static __device__ __forceinline__ void many_rows(const u16 *w, const float *bias, const u16 *x, void *out,
-                                                 float4 *parts, u32 *counters, int M, int N, int K) {
-    extern __shared__ uint4 room[];  // [MANY_STAGES]: W [WARPS, 4, 32], x [COLUMNS · 8, 8]
-    constexpr int STAGE = WARPS * 128 + COLUMNS * 64;
-    __shared__ bool last;
-    let_next_begin();
-    const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
-    const int tiles = (N + WARPS * WIDTH<END> - 1) / (WARPS * WIDTH<END>), steps = (K + STEP - 1) / STEP;
-    // Block b has the work from `work · b / blocks` on.
-    const u32 work = (u32)tiles * steps, blocks = min(gridDim.x, work), block = blockIdx.x;
-    const u32 from = block < blocks ? work * block / blocks : 0;
-    const int count = block < blocks ? work * (block + 1) / blocks - from : 0;
-    const int first_tile = count ? from / steps : 0, first_step = count ? from % steps : 0;
-    M = min(M, COLUMNS * 8);
-
-    // Copies step i of the block's, if any, to a stage: this lane's share of W and of x.
-    int next_tile = first_tile, next_step = first_step;
-    Rows<END> next(w, next_tile * WARPS + warp, g, N, K);
-    const auto copy_w = [&](int stage, int i) {
-        if (i >= count) return;
-        next.copy_step(room + stage * STAGE + warp * 128 + lane, next_step * STEP + t * 8, K);
-        if (++next_step == steps) {
-            next_step = 0;
-            next_tile++;
-            next = Rows<END>(w, next_tile * WARPS + warp, g, N, K);
-        }
-    };
-    int next_x = first_step;
-    const auto copy_x = [&](int stage, int i) {
-        // Odd rows swap the halves of their 128 bytes, so that rows g and g + 1 lie in different banks.
-        if (i < count) {
-#pragma unroll
-            for (int at = threadIdx.x; at < COLUMNS * 64; at += THREADS) {
-                const int m = at / 8, chunk = at % 8, k = next_x * STEP + chunk * 8;
-                uint4 *to = room + stage * STAGE + WARPS * 128 + m * 8 + (chunk ^ m % 2 * 4);
-                copy(to, x + (long long)m * K + k, m < M && k < K);
-            }
-        }
-        if (++next_x == steps) next_x = 0;
-        end_stage();
-    };
-
-    for (int i = 0; i < MANY_STAGES - 1; i++) copy_w(i, i);
-    if (count) {
-        const Rows<END> first(w, first_tile * WARPS + warp, g, N, K);
-        const int k = first_step * STEP, bytes = min(min(AHEAD / 128, 2 * (K - k)), 2 * STEP * count);
-        if (t < 2) ask_ahead((t ? first.lower : first.upper) + k, bytes);
-    }
-    previous_done();
-    for (int i = 0; i < MANY_STAGES - 1; i++) copy_x(i, i);
-
-    float4 sum[COLUMNS];
-#pragma unroll
-    for (int c = 0; c < COLUMNS; c++) sum[c] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-    int tile = first_tile, step = first_step, stage = 0;
-    for (int i = 0; i < count; i++) {
-        await_stage<MANY_STAGES>();
-        __syncthreads();
-        const int free_stage = stage ? stage - 1 : MANY_STAGES - 1;
-        copy_w(free_stage, i + MANY_STAGES - 1);
-        copy_x(free_stage, i + MANY_STAGES - 1);
-        const uint4 *a = room + stage * STAGE + warp * 128 + lane;
-        const uint4 *b = room + stage * STAGE + WARPS * 128 + g * 8;
-#pragma unroll
-        for (int j = 0; j < 2; j++) {
-            const uint4 upper = a[j * 64], lower = a[j * 64 + 32];
-#pragma unroll
-            for (int c = 0; c < COLUMNS; c++) {
-                multiply(sum[c], upper, lower, b[c * 64 + ((j * 4 + t) ^ g % 2 * 4)]);
-            }
-        }
-        stage = stage + 1 == MANY_STAGES ? 0 : stage + 1;
-        if (++step < steps && i + 1 < count) continue;
-
-        // The blocks that have the first and the last step of this tile.
-        const u32 start = (u32)tile * steps;
-        const u32 begin = ((start + 1) * blocks - 1) / work, stop = ((start + steps) * blocks - 1) / work;
-        bool whole = begin == stop;
-        if (!whole) {
-            const u32 slot = 2 * block + (tile != first_tile);
-            float4 *mine = parts + (size_t)slot * COLUMNS * THREADS + threadIdx.x;
-#pragma unroll
-            for (int c = 0; c < COLUMNS; c++) mine[c * THREADS] = sum[c];
-            __threadfence();
-            __syncthreads();
-            if (threadIdx.x == 0) last = atomicAdd(counters + tile, 1u) == stop - begin;
-            __syncthreads();
-            whole = last;
-            if (whole) {
-                __threadfence();
-                if (threadIdx.x == 0) counters[tile] = 0;
-#pragma unroll
-                for (int c = 0; c < COLUMNS; c++) sum[c] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-                for (u32 of = begin; of <= stop; of++) {
-                    const u32 slot = 2 * of + (tile != work * of / blocks / steps);
-                    const float4 *its = parts + (size_t)slot * COLUMNS * THREADS + threadIdx.x;
-#pragma unroll
-                    for (int c = 0; c < COLUMNS; c++) add(sum[c], __ldcg(its + c * THREADS));
-                }
-            }
-        }
-#pragma unroll
-        for (int c = 0; c < COLUMNS; c++) {
-            if (whole) {
-                const int m = c * 8 + t * 2, of = tile * WARPS + warp;
-                end<END>(out, bias, m, of, g, M, N, sum[c].x, sum[c].z);
-                end<END>(out, bias, m + 1, of, g, M, N, sum[c].y, sum[c].w);
-            }
-            sum[c] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-        }
-        tile++;
-        step = 0;
-    }
-}
-
-#define PRODUCTS_FEW(NAME, END)                                                                            \
+#define PRODUCTS(NAME, END)                                                                                \
     KERNEL __launch_bounds__(THREADS, 2)                                                                   \
         product_few_##NAME(const u16 *w, const float *bias, const u16 *x, void *out, int M, int N, int K) {\
         few_rows<END, false>(w, bias, x, nullptr, 0.0f, out, M, N, K);                                     \
@@ -355,17 +211,6 @@ static __device__ __forceinline__ void many_rows(const u16 *w, const float *bias
                             float epsilon, void *out, int M, int N, int K) {                               \
         few_rows<END, true>(w, bias, x, scale, epsilon, out, M, N, K);                                     \
     }
-#define PRODUCTS_MANY(NAME, END, ROWS)                                                                     \
-    KERNEL __launch_bounds__(THREADS, 2)                                                                   \
-        product_many##ROWS##_##NAME(const u16 *w, const float *bias, const u16 *x, void *out, float4 *parts,\
-                                    u32 *counters, int M, int N, int K) {                                  \
-        many_rows<END, ROWS / 8>(w, bias, x, out, parts, counters, M, N, K);                               \
-    }
-#define PRODUCTS(NAME, END)                                                                                \
-    PRODUCTS_FEW(NAME, END)                                                                                \
-    PRODUCTS_MANY(NAME, END, 16)                                                                           \
-    PRODUCTS_MANY(NAME, END, 32)                                                                           \
-    PRODUCTS_MANY(NAME, END, 64)
 
 PRODUCTS(bf16, STORE_BF16)
 PRODUCTS(f32, STORE_F32)

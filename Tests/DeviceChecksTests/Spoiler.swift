@@ -1,0 +1,157 @@
+import Synchronization
+import Tensors
+
+/// A device that does everything as another one does, but for one result of each operator.
+final class Spoiler: Device {
+    let operators: any Operators
+    private let base: any Device
+    private let spoils: Spoils
+
+    /// Takes a device whose memory is the host's.
+    init(_ base: any Device) {
+        self.base = base
+        spoils = Spoils()
+        operators = SpoilingOperators(base: base.operators, device: base, spoils: spoils)
+    }
+
+    /// What the checks call the results that were spoilt.
+    var spoiltNames: Set<String> { spoils.names }
+
+    var name: String { "spoiling \(base.name)" }
+    var isAsynchronous: Bool { base.isAsynchronous }
+    var freeByteCount: Int { base.freeByteCount }
+
+    func checkHeads(headDim: Int, turningPairs: Int) throws(DeviceError) {
+        try base.checkHeads(headDim: headDim, turningPairs: turningPairs)
+    }
+    func allocate(byteCount: Int) throws(DeviceError) -> Storage { try base.allocate(byteCount: byteCount) }
+    func write(_ bytes: UnsafeRawBufferPointer, to target: Tensor) { unsafe base.write(bytes, to: target) }
+    func read(_ source: Tensor, into bytes: UnsafeMutableRawBufferPointer) throws(DeviceError) {
+        unsafe try base.read(source, into: bytes)
+    }
+    func wait() throws(DeviceError) { try base.wait() }
+    func load(_ source: Tensor, as elementType: ElementType) throws(DeviceError) -> Tensor {
+        try base.load(source, as: elementType)
+    }
+    func prepareLinear(
+        weights parts: [Tensor], bias: [Tensor], scale: Tensor?, elementType: ElementType,
+    ) throws(DeviceError) -> any LinearWeights {
+        try base.prepareLinear(weights: parts, bias: bias, scale: scale, elementType: elementType)
+    }
+    func makeSampler(capacity: Int, vocabularyCount: Int) throws(DeviceError) -> any TokenSampler {
+        SpoilingSampler(
+            try base.makeSampler(capacity: capacity, vocabularyCount: vocabularyCount), spoils: spoils)
+    }
+    func paddedCount(_ count: Int) -> Int { base.paddedCount(count) }
+    func replay(_ key: ReplayKey, _ body: () throws(DeviceError) -> Void) throws(DeviceError) {
+        try base.replay(key, body)
+    }
+}
+
+/// Which results are spoilt: the third of each name.
+private final class Spoils: Sendable {
+    private let counts = Mutex<[String: Int]>([:])
+
+    /// Counts a result; whether to spoil it.
+    func take(_ name: String) -> Bool {
+        counts.withLock {
+            $0[name, default: 0] += 1
+            return $0[name] == 3
+        }
+    }
+
+    var names: Set<String> { counts.withLock { Set($0.keys) } }
+}
+
+private struct SpoilingOperators: Operators {
+    let base: any Operators
+    let device: any Device
+    let spoils: Spoils
+
+    var operandType: ElementType { base.operandType }
+
+    /// Changes the last value of `tensor` by a little when it is this name's turn.
+    private func spoil(_ name: String, _ tensor: Tensor) {
+        guard spoils.take(name), var values = try? device.readFloats(tensor), let last = values.last else { return }
+        values[values.count - 1] = last * 1.5 + 1
+        device.write(values, to: tensor)
+    }
+
+    func linear(_ x: LinearInput, _ weights: any LinearWeights, epilogue: LinearEpilogue, out: Tensor) {
+        base.linear(x, weights, epilogue: epilogue, out: out)
+        if case .rows = x { spoil("linear", out) } else { spoil("linear of normed rows", out) }
+    }
+    func rmsNorm(_ x: Tensor, weight: Tensor, epsilon: Float, out: Tensor) {
+        base.rmsNorm(x, weight: weight, epsilon: epsilon, out: out)
+        spoil("rmsNorm", out)
+    }
+    func rmsNorm(_ x: Tensor, columns: Range<Int>, weight: Tensor, epsilon: Float) {
+        base.rmsNorm(x, columns: columns, weight: weight, epsilon: epsilon)
+        spoil("rmsNorm in place", x)
+    }
+    func layerNorm(_ x: Tensor, weight: Tensor, bias: Tensor, epsilon: Float, out: Tensor) {
+        base.layerNorm(x, weight: weight, bias: bias, epsilon: epsilon, out: out)
+        spoil("layerNorm", out)
+    }
+    func gatherRows(_ x: Tensor, rows: Tensor, out: Tensor) {
+        base.gatherRows(x, rows: rows, out: out)
+        spoil("gatherRows", out)
+    }
+    func countFaults(_ x: Tensor, out: Tensor) {
+        base.countFaults(x, out: out)
+        if spoils.take("countFaults") { device.write([Int32(1)], to: out) }
+    }
+    func embed(
+        ids: Tensor, previous: Tensor, imageRows: Tensor, table: Tensor, images: Tensor, out: Tensor,
+    ) {
+        base.embed(ids: ids, previous: previous, imageRows: imageRows, table: table, images: images, out: out)
+        spoil("embed", out)
+    }
+    func rotateAndStore(
+        qkv: Tensor, heads: HeadLayout, norms: HeadNorms?, rotary: RotaryTable, batch: AttentionBatch,
+        cache: KVLayer,
+    ) {
+        base.rotateAndStore(
+            qkv: qkv, heads: heads, norms: norms, rotary: rotary, batch: batch, cache: cache)
+    }
+    func pagedAttention(
+        qkv: Tensor, heads: HeadLayout, scale: Float, batch: AttentionBatch, cache: KVLayer, out: Tensor,
+    ) {
+        base.pagedAttention(qkv: qkv, heads: heads, scale: scale, batch: batch, cache: cache, out: out)
+        spoil("pagedAttention", out)
+        spoil("rotated queries", qkv[0..<1].reshaped([qkv.shape.columnCount])[0..<heads.headDim])
+    }
+    func patchRows(tiles: Tensor, patchSize: Int, mean: [Float], deviation: [Float], out: Tensor) {
+        base.patchRows(tiles: tiles, patchSize: patchSize, mean: mean, deviation: deviation, out: out)
+        spoil("patchRows", out)
+    }
+    func addPositions(patches: Tensor, classToken: Tensor, positions: Tensor, out: Tensor) {
+        base.addPositions(patches: patches, classToken: classToken, positions: positions, out: out)
+        spoil("addPositions", out)
+    }
+    func fullAttention(qkv: Tensor, length: Int, heads: Int, headDim: Int, scale: Float, out: Tensor) {
+        base.fullAttention(qkv: qkv, length: length, heads: heads, headDim: headDim, scale: scale, out: out)
+        spoil("fullAttention", out)
+    }
+    func pixelShuffle(_ x: Tensor, side: Int, out: Tensor) {
+        base.pixelShuffle(x, side: side, out: out)
+        spoil("pixelShuffle", out)
+    }
+}
+
+private final class SpoilingSampler: TokenSampler {
+    private let base: any TokenSampler
+    private let spoils: Spoils
+
+    init(_ base: any TokenSampler, spoils: Spoils) { (self.base, self.spoils) = (base, spoils) }
+
+    var tokens: Tensor { base.tokens }
+    func set(_ rules: [SamplingRow]) { base.set(rules) }
+    func choose(_ logits: Tensor) throws(DeviceError) { try base.choose(logits) }
+    func send() { base.send() }
+    func result() throws(DeviceError) -> [SampledToken] {
+        let tokens = try base.result()
+        guard spoils.take("sample") else { return tokens }
+        return tokens.map { SampledToken(id: $0.id ^ 1, logprob: $0.logprob, rank: $0.rank, top: $0.top) }
+    }
+}
