@@ -83,7 +83,8 @@ let package = Package(
         .executableTarget(
             name: "vireo",
             dependencies: [
-                "Benchmarks", "Serving", "Engine", "Prompts", "Models", "Checkpoints", "CPUBackend", "CUDABackend", "DeviceChecks",
+                "Benchmarks", "Serving", "Engine", "Prompts", "Models", "Checkpoints", "CPUBackend",
+                "CUDABackend", "DeviceChecks",
                 "Tensors",
                 "Tokenizers",
                 "Images", "Jinja", "JSON", "Scheduling", arguments, httpClient, logging,
@@ -99,9 +100,12 @@ let package = Package(
                 "Scheduling", "Tensors", "Tokenizers",
             ],
             path: "Tests/Support", swiftSettings: settings),
+        .target(name: "CUDAStandIn", dependencies: ["CCUDA"], path: "Tests/CUDAStandIn"),
         tests("Benchmarks", ["Images", "JSON"]),
         tests("CPUBackend", ["Tensors"]),
+        tests("CUDABackend", ["CCUDA", "CUDAStandIn", "Tensors"]),
         tests("Checkpoints", ["Tensors"]),
+        tests("DeviceChecks", ["CPUBackend", "Tensors"]),
         tests("Engine", ["TestSupport", "Images", "Models", "Prompts", "Scheduling", "Tensors"]),
         tests("Images"),
         tests("Jinja"),

@@ -12,5 +12,6 @@ step "Building the tests"
 swift build --build-tests --explicit-target-dependency-import-check error
 step "Running the Swift tests"
 swift test --skip-build --no-parallel
+Scripts/check-kernels.sh
 step "Running the client tests"
 Scripts/test-clients.sh

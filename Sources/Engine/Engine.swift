@@ -39,6 +39,9 @@ package final class Engine: Sendable {
         } catch {
             throw .device(error)
         }
+        if device.isAsynchronous {
+            do throws(DeviceError) { try rank.warmUp() } catch { throw .device(error) }
+        }
         scheduling = plan.limits
         limits = EngineLimits(
             maxSequenceLength: plan.limits.sequenceLength,

@@ -1,3 +1,4 @@
+import Images
 import Models
 import Scheduling
 import Tensors
@@ -86,9 +87,43 @@ final class Rank {
 
     /// Columns of the page table for sequences of at most `pages` pages: one of few numbers, so that steps repeat.
     private static func pageColumns(_ pages: Int) -> Int {
-        var columns = 16
-        while columns < pages { columns *= 2 }
+        var columns = 64
+        while columns < pages { columns *= 4 }
         return columns
+    }
+
+    /// Runs the largest steps there can be and a few small ones, so that memory that is missing shows before the first
+    /// request, and no request waits for a device that prepares what it does for the first time.
+    ///
+    /// To be called before any other step: pages of keys and values are written.
+    func warmUp() throws(DeviceError) {
+        if let vision = model.description.vision {
+            let size = vision.tiling.tileSize
+            let count = min(limits.tilesPerStep, limits.imagePageCount)
+            try encode(
+                tiles: [UInt8](repeating: 127, count: count * size * size * 3), tileSize: size,
+                pages: (0..<PageIndex(count)).map(\.self))
+            try enqueue([])
+            _ = try collect()
+        }
+        let longest = min(limits.tokensPerStep, limits.chunkSize, limits.sequenceLength)
+        try warmUp(sequences: 1, tokens: longest)
+        // Twice to prepare and to record, for each bank.
+        for count in [1, 2, 4, 8] where count <= min(limits.runningRequests, limits.pageCount) {
+            for _ in 0..<4 { try warmUp(sequences: count, tokens: 1) }
+        }
+    }
+
+    /// One step of so many sequences, in pages of their own as far as there are.
+    private func warmUp(sequences count: Int, tokens: Int) throws(DeviceError) {
+        let pages = limits.pageCount(forTokens: tokens)
+        try enqueue(
+            (0..<count).compactMap { index in
+                .rehearsal(
+                    index, tokenCount: tokens,
+                    pages: (0..<pages).map { PageIndex((index * pages + $0) % limits.pageCount) })
+            })
+        _ = try collect()
     }
 
     /// Whether a step may be enqueued before the one before is collected.

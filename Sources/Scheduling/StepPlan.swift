@@ -56,6 +56,18 @@ package struct SequenceStep: Sendable, Hashable {
     package let scoring: PromptScoring?
 }
 
+extension SequenceStep {
+    /// A step of no request, to rehearse with: `tokenCount` tokens of the id zero in `pages`, and a greedy choice.
+    package static func rehearsal(_ index: Int, tokenCount: Int, pages: [PageIndex]) -> SequenceStep? {
+        guard let sampling = try? SamplingParameters(maxNewTokens: 1) else { return nil }
+        return SequenceStep(
+            id: RequestID(UInt64(index)), tokens: [Int32](repeating: 0, count: tokenCount), start: 0,
+            imageRows: [Int32](repeating: -1, count: tokenCount), pages: pages,
+            choice: TokenChoice(sampling: sampling, seed: 0, index: 0, forbidsEnd: false, tally: TokenTally()),
+            scoring: nil)
+    }
+}
+
 /// Tokens of a prompt whose probability is to be told.
 ///
 /// The logits of each are those of the token before it, which is among the step's.

@@ -70,7 +70,20 @@ struct BenchServe: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let client = HTTPClient.shared
+        // The usual client opens eight connections to a server at most.
+        var settings = HTTPClient.Configuration()
+        settings.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = concurrency
+        let client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: settings)
+        do {
+            try await measure(client)
+        } catch {
+            try? await client.shutdown()
+            throw error
+        }
+        try await client.shutdown()
+    }
+
+    private func measure(_ client: HTTPClient) async throws {
         let name = try await modelName(client)
         let load = ServerLoad(
             url: url, model: name, inputWords: inputWords, outputLength: outputLength, imageCount: imageCount,

@@ -100,7 +100,7 @@ struct BenchStep: AsyncParsableCommand {
         }
         let median = Distribution(times).median
         print(
-            "picture \(size): \(tokens) image tokens, first token after \(Text.seconds(median)) (median of \(count - 1))"
+            "picture \(size): \(tokens) image tokens, first token after \(Decimals.two(median * 1000)) ms (median of \(count - 1))"
         )
     }
 

@@ -110,6 +110,7 @@ struct EngineOptions: ParsableArguments {
         configuration.imageCapacity = imageCapacity
         configuration.imageCacheBytes = Int(imageCacheGigabytes * 0x1p30)
         configuration.tilesPerStep = tilesPerStep
+        configuration.decoders = max(2, min(16, Processor.coreCount / 2))
         return configuration
     }
 }

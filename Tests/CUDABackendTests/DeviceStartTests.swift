@@ -41,7 +41,10 @@ extension CUDATests {
 
         @Test func `a GPU number below zero is refused`() { #expect(refusal(-1) { _ in }.contains("GPU -1")) }
 
-        @Test(arguments: ["retain_context", "create_stream", "allocate", "allocate_host", "create_event", "load_module", "module_function", "blas.create"])
+        @Test(arguments: [
+            "retain_context", "create_stream", "allocate", "allocate_host", "create_event", "load_module",
+            "module_function", "blas.create",
+        ])
         func `whatever fails at the start is an error and no crash`(function: String) {
             let libraries = StandIn.reset()
             StandIn.fail(function, 999)
@@ -57,12 +60,16 @@ extension CUDATests {
                 try device.checkHeads(headDim: headDim, turningPairs: headDim / 8 * 4)
             }
             for headDim in [0, 8, 12, 100, 264, 512] {
-                let message = CUDABackendTests.refusal { try device.checkHeads(headDim: headDim, turningPairs: 4) }
+                let message = CUDABackendTests.refusal {
+                    try device.checkHeads(headDim: headDim, turningPairs: 4)
+                }
                 #expect(message.hasPrefix("attention heads of \(headDim) values are not supported on a GPU"))
                 #expect(message.hasSuffix("--device cpu takes any"))
             }
             for pairs in [1, 2, 30] {
-                let message = CUDABackendTests.refusal { try device.checkHeads(headDim: 64, turningPairs: pairs) }
+                let message = CUDABackendTests.refusal {
+                    try device.checkHeads(headDim: 64, turningPairs: pairs)
+                }
                 #expect(message.hasPrefix("\(pairs) turning pairs a head are not supported on a GPU"))
             }
         }

@@ -1,4 +1,5 @@
 import CUDAStandIn
+import Foundation
 import Tensors
 import Testing
 
@@ -16,14 +17,16 @@ extension CUDATests {
             let handle = try compiler.load(module)
             #expect(try compiler.load(module) == handle)
             let kernel = try compiler.kernel("decode_attention", module, shared: 100_000)
-            #expect(try compiler.kernel("decode_attention", module, shared: 100_000).address == kernel.address)
+            #expect(
+                try compiler.kernel("decode_attention", module, shared: 100_000).address == kernel.address)
             #expect(try compiler.kernel("full_attention", module).address != kernel.address)
             #expect(
                 StandIn.compilations == [
                     "attention.cu --gpu-architecture=sm_90a --std=c++17 -diag-suppress=177 -DHEAD_DIM=64 -DPAGE_SIZE=16"
                 ])
             #expect(StandIn.calls("load_module") == 1 && StandIn.calls("module_function") == 2)
-            try compiler.load(KernelModule(source: "attention", settings: ["PAGE_SIZE": 16, "HEAD_DIM": 128]))
+            try compiler.load(
+                KernelModule(source: "attention", settings: ["PAGE_SIZE": 16, "HEAD_DIM": 128]))
             #expect(StandIn.compilations.count == 2)
             #expect(StandIn.calls("compiler.destroy") == StandIn.calls("compiler.create"))
         }
@@ -51,7 +54,9 @@ extension CUDATests {
                     rows.cu(7): error: a semicolon is missing
                     """)
             try compiler.load(KernelModule(source: "rows"))
-            #expect(refusal { try compiler.load(KernelModule(source: "none")) } == "there are no kernels named none")
+            #expect(
+                refusal { try compiler.load(KernelModule(source: "none")) }
+                    == "there are no kernels named none")
         }
 
         @Test(arguments: ["compiler.create", "compiler.code_size", "compiler.code", "load_module"])
@@ -64,7 +69,8 @@ extension CUDATests {
             try compiler.load(KernelModule(source: "rows"))
         }
 
-        @Test func `shared memory beyond the usual is asked for, and refused where the GPU has less`() throws {
+        @Test func `shared memory beyond the usual is asked for, and refused where the GPU has less`() throws
+        {
             let compiler = try compiler(), module = KernelModule(source: "sampling")
             _ = try compiler.kernel("sample_rows", module, shared: 232_448)
             #expect(
@@ -73,7 +79,8 @@ extension CUDATests {
         }
 
         @Test func `every source begins with what all have in common and counts its own lines`() throws {
-            let common = try #require(try KernelCompiler.text(of: "rows").components(separatedBy: "#line 1 \"rows.cu\"\n").first)
+            let common = try #require(
+                try KernelCompiler.text(of: "rows").components(separatedBy: "#line 1 \"rows.cu\"\n").first)
             for source in ["attention", "products", "rows", "rotary", "vision", "sampling"] {
                 let text = try KernelCompiler.text(of: source)
                 #expect(text.hasPrefix(common + "#line 1 \"\(source).cu\"\n") && text.contains("KERNEL"))

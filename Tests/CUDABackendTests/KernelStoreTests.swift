@@ -42,7 +42,9 @@ import Testing
         #expect(store.code(for: "other") == nil && store.code(for: "key") == code)
     }
 
-    @Test func `without a folder, or with one that cannot be written, nothing is kept and nothing fails`() throws {
+    @Test func `without a folder, or with one that cannot be written, nothing is kept and nothing fails`()
+        throws
+    {
         KernelStore(folder: nil).keep(code, for: "key")
         #expect(KernelStore(folder: nil).code(for: "key") == nil)
         // A file stands where the folder should be: so it is for root, too, whom permissions do not stop.

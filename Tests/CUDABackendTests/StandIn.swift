@@ -18,6 +18,11 @@ enum StandIn {
         driver_version: 12_040, count: 1, major: 8, minor: 0, processors: 108, shared_bytes: 166_912,
         memory_bytes: 1 << 30)
 
+    /// What consumers and inference servers have: less shared memory.
+    static let ada = stand_in_gpu(
+        driver_version: 12_080, count: 1, major: 8, minor: 9, processors: 142, shared_bytes: 101_376,
+        memory_bytes: 1 << 30)
+
     /// A kernel that ran, or a product.
     struct Launch {
         let name: String
@@ -94,8 +99,11 @@ extension CUDADevice {
 
 /// A tensor in the host's memory, as checkpoints have them.
 func hostTensor<Value: BitwiseCopyable>(_ values: [Value], _ shape: Shape, _ type: ElementType) -> Tensor {
-    let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: max(1, shape.elementCount * type.byteCount), alignment: 64)
-    unsafe values.withUnsafeBytes { unsafe bytes.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0.prefix(bytes.count))) }
+    let bytes = UnsafeMutableRawBufferPointer.allocate(
+        byteCount: max(1, shape.elementCount * type.byteCount), alignment: 64)
+    unsafe values.withUnsafeBytes {
+        unsafe bytes.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0.prefix(bytes.count)))
+    }
     let storage = Storage(address: UInt(bitPattern: bytes.baseAddress), byteCount: bytes.count) { address in
         unsafe UnsafeMutableRawPointer(bitPattern: address)?.deallocate()
     }
@@ -109,7 +117,9 @@ func bf16Bits(_ x: Float) -> UInt16 {
 }
 
 /// The bytes of trivial values.
-func bytes<Value: BitwiseCopyable>(_ values: [Value]) -> [UInt8] { unsafe values.withUnsafeBytes { unsafe Array($0) } }
+func bytes<Value: BitwiseCopyable>(_ values: [Value]) -> [UInt8] {
+    unsafe values.withUnsafeBytes { unsafe Array($0) }
+}
 
 /// What `body` says when it fails.
 func refusal(_ body: () throws -> Void) -> String {

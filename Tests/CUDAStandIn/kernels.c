@@ -49,7 +49,10 @@ static int parameters_in(const char *text, const char *name) {
         while (found && end && found < end && (is_name(found[-1]) || found[length] != '(')) found = strstr(found + 1, name);
         if (!found || !end || found > end) continue;
         int count = 1;
-        for (const char *c = found; *c && *c != ')'; c++) count += *c == ',';
+        for (const char *c = found; *c && *c != ')'; c++) {
+            if (c[0] == '/' && c[1] == '/') c = strchr(c, '\n');
+            count += *c == ',';
+        }
         return count;
     }
     return 0;

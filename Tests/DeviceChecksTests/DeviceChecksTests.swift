@@ -1,25 +1,16 @@
 import CPUBackend
 import DeviceChecks
-import Synchronization
-import Tensors
 import Testing
 
 @Suite struct DeviceChecksTests {
-    @Test func `two levels of the processor agree on everything`() {
-        let pair = CheckedPair(
-            reference: CPUDevice(threadCount: 2, exact: true), device: CPUDevice(threadCount: 2, level: .portable))
+    // One run tells both: it takes a while, since the numbers are many.
+    @Test func `two levels of the processor agree on everything but what is spoilt, and that is found`() {
+        let spoiler = Spoiler(CPUDevice(threadCount: 2, level: .portable, exact: true))
+        let pair = CheckedPair(reference: CPUDevice(threadCount: 2, exact: true), device: spoiler)
         pair.checkOperators()
         #expect(pair.findings.count > 500)
-        for finding in pair.findings where !finding.isRight { Issue.record("\(finding)") }
-    }
-
-    @Test func `a device that spoils one result of every operator is found out at each`() {
-        let processor = CPUDevice(threadCount: 2, exact: true)
-        let spoiler = Spoiler(processor)
-        let pair = CheckedPair(reference: processor, device: spoiler)
-        pair.checkOperators()
         let wrong = pair.findings.filter { !$0.isRight }
-        #expect(wrong.count == spoiler.spoiltNames.count)
-        #expect(Set(wrong.map(\.name)) == spoiler.spoiltNames)
+        // One result of each operator, and nothing else.
+        #expect(wrong.map(\.name).sorted() == spoiler.spoiltNames.sorted(), "\(wrong)")
     }
 }
