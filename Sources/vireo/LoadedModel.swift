@@ -14,6 +14,10 @@ struct LoadedModel {
     let tokenizer: Tokenizer
     let prompts: PromptBuilder
     let device: any Device
+    /// Seconds that loading the weights took.
+    let loadSeconds: Double
+    /// Bytes of the checkpoint; zero for random weights.
+    let loadedByteCount: Int
 
     /// Loads what `options` name, with a progress bar on a terminal.
     init(_ options: ModelOptions) throws { try self.init(options, on: options.device.make(options.elementType)) }
@@ -47,9 +51,12 @@ struct LoadedModel {
             options.loadFormat == "dummy"
             ? ModelFamilies.randomWeights(for: description, seed: 0) : try Checkpoint(folder: folder)
         let bar = ProgressBar(total: source.byteCount)
+        let start = ContinuousClock.now
         model = try ModelFamilies.load(
             source, description: description, device: device, elementType: options.elementType,
             loaderThreads: try Environment.loaderThreads(), progress: { bar.show($0.byteCount) })
+        loadSeconds = (ContinuousClock.now - start) / .seconds(1)
+        loadedByteCount = source.byteCount
         self.description = description
         self.tokenizer = tokenizer
         self.device = device

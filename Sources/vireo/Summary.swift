@@ -16,6 +16,12 @@ enum Summary {
             "sequences up to \(engine.limits.maxSequenceLength) tokens",
             "\(statistics.totalPages * statistics.pageSize) tokens of cache",
         ]
+        if loaded.loadedByteCount > 0 {
+            let rate = Double(loaded.loadedByteCount) / 1e9 / max(loaded.loadSeconds, 1e-9)
+            parts.append(
+                "\(Text.bytes(loaded.loadedByteCount)) of weights in \(Text.seconds(loaded.loadSeconds)) ("
+                    + "\(Decimals.two(rate)) GB/s)")
+        }
         if description.vision != nil { parts.append("\(engine.limits.maxImages) cached pictures") }
         return parts.joined(separator: ", ")
     }
