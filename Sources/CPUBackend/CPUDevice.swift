@@ -31,6 +31,7 @@ package final class CPUDevice: Device {
     package var freeByteCount: Int { Int(clamping: vireo_available_bytes()) }
 
     package func checkHeads(headDim: Int, turningPairs: Int) {}
+    package func checkRows(_ count: Int) {}
 
     package func allocate(byteCount: Int) throws(DeviceError) -> Storage {
         let length = max(64, byteCount)

@@ -18,7 +18,8 @@ final class PackedWeights: LinearWeights {
 
     /// Packs `parts`, each a host tensor [rows, K] of any floating-point type, one below another.
     init(
-        parts: [Tensor], bias biasParts: [Tensor], scale: Tensor?, elementType: ElementType, device: CPUDevice,
+        parts: [Tensor], bias biasParts: [Tensor], scale: Tensor?, elementType: ElementType,
+        device: CPUDevice,
         pool: WorkerPool,
     ) throws(DeviceError) {
         guard let first = parts.first else { preconditionFailure("weights have at least one part") }

@@ -18,7 +18,8 @@ final class CPUSampler: TokenSampler, @unchecked Sendable {
 
     func choose(_ logits: Tensor) throws(DeviceError) {
         precondition(logits.shape.rowCount >= rules.count, "a row of logits for each rule")
-        chosen = sample(logits.reshaped([logits.shape.rowCount, logits.shape.columnCount])[0..<rules.count], rows: rules)
+        chosen = sample(
+            logits.reshaped([logits.shape.rowCount, logits.shape.columnCount])[0..<rules.count], rows: rules)
         let places = unsafe tokens.integers
         // Safe: there are as many places as the capacity.
         for (row, token) in chosen.enumerated() { unsafe places[row] = token.id }

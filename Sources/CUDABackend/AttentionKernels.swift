@@ -15,8 +15,6 @@ final class AttentionKernels: Sendable {
         let decodeShared: Int
     }
 
-    /// The most parts that the context of a sequence is cut into.
-    private static let mostSplits = 64
     private static let mostCounters = 1 << 16
 
     let stream: CUDAStream
@@ -36,16 +34,18 @@ final class AttentionKernels: Sendable {
     /// The kernels for heads of `headDim` values and pages of `pageSize` tokens; nil when they cannot be had, which is
     /// noted as a failure of the device.
     func sized(headDim: Int, pageSize: Int) -> Sized? {
-        var module = KernelModule(source: "attention", settings: ["HEAD_DIM": headDim, "PAGE_SIZE": pageSize])
-        let tileKeys = Self.tileKeys(headDim: headDim, pageSize: pageSize)
-        module.settings["TILE_KEYS"] = tileKeys
-        if tileKeys == 48 {
-            module.settings["TILE_BLOCKS"] = 3
-            module.settings["TILE_QUERIES_IN_REGISTERS"] = 0
+        let properties = stream.properties
+        guard
+            let shape = AttentionShape(
+                headDim: headDim, pageSize: pageSize, sharedByteCount: properties.sharedByteCount)
+        else {
+            stream.fail(.failed("\(properties.name) has no room for heads of \(headDim) values"))
+            return nil
         }
+        let module = shape.module
         if let kernels = known.withLock({ $0[module] }) { return kernels }
         do throws(DeviceError) {
-            let kernels = try make(module, headDim: headDim, tileKeys: tileKeys)
+            let kernels = try make(shape)
             known.withLock { $0[module] = kernels }
             return kernels
         } catch {
@@ -54,23 +54,12 @@ final class AttentionKernels: Sendable {
         }
     }
 
-    private func make(_ module: KernelModule, headDim: Int, tileKeys: Int) throws(DeviceError) -> Sized {
-        let padded = (headDim + 15) / 16 * 16, pitch = padded + 8
-        let tileRows = padded <= 128 ? 128 : 64
-        let tileShared = (tileRows + 4 * tileKeys) * pitch * 2
-        let (warps, stages, chunk) = (4, 3, 16)
-        let decodeShared = max(warps * stages * 2 * chunk * pitch * 2, warps * 16 * padded * 4, 16 * Self.mostSplits * 4)
-        return Sized(
-            decode: try compiler.kernel("decode_attention", module, shared: decodeShared),
-            prefill: try compiler.kernel("prefill_attention", module, shared: tileShared),
-            full: try compiler.kernel("full_attention", module, shared: tileShared), tileRows: tileRows,
-            tileShared: tileShared, decodeShared: decodeShared)
-    }
-
-    /// Keys of a tile, as measured: 48 with three blocks a processor are best for small heads.
-    private static func tileKeys(headDim: Int, pageSize: Int) -> Int {
-        if headDim <= 64, pageSize <= 16 { return 48 }
-        return headDim <= 96 || headDim == 128 ? 64 : 32
+    private func make(_ shape: AttentionShape) throws(DeviceError) -> Sized {
+        Sized(
+            decode: try compiler.kernel("decode_attention", shape.module, shared: shape.decodeShared),
+            prefill: try compiler.kernel("prefill_attention", shape.module, shared: shape.tileShared),
+            full: try compiler.kernel("full_attention", shape.module, shared: shape.tileShared),
+            tileRows: shape.tileRows, tileShared: shape.tileShared, decodeShared: shape.decodeShared)
     }
 
     /// f32 for the parts of `decode`; grows, and work enqueued before keeps what it had.
@@ -100,6 +89,45 @@ final class AttentionKernels: Sendable {
     func hasCounters(_ count: Int) -> Bool { count <= Self.mostCounters }
 }
 
+/// How the kernels of attention.cu are set for a size of head and page.
+struct AttentionShape: Hashable, Sendable {
+    /// The source with its settings.
+    let module: KernelModule
+    /// Rows of a tile of queries.
+    let tileRows: Int
+    /// Shared memory of a block of prefill and full attention.
+    let tileShared: Int
+    /// Shared memory of a block of decode attention.
+    let decodeShared: Int
+
+    /// Nil when the kernels do not fit into `sharedByteCount` bytes.
+    init?(headDim: Int, pageSize: Int, sharedByteCount: Int) {
+        let padded = (headDim + 15) / 16 * 16, rowBytes = (padded + 8) * 2
+        tileRows = padded <= 128 ? 128 : 64
+        // As measured: 48 keys with three blocks a processor are best for small heads.
+        let isSmall = headDim <= 64 && pageSize <= 16
+        let isTight = sharedByteCount < 160 << 10
+        let tileKeys = isSmall ? 48 : !isTight && (headDim <= 96 || headDim == 128) ? 64 : 32
+        let chunk = 16, warps = 4, mostSplits = 64
+        func decodeShared(_ stages: Int) -> Int {
+            max(warps * stages * 2 * chunk * rowBytes, warps * 16 * padded * 4, 16 * mostSplits * 4)
+        }
+        let room = sharedByteCount - (2 << 10)
+        let stages = !isTight && decodeShared(3) <= room ? 3 : 2
+        self.decodeShared = decodeShared(stages)
+        tileShared = (tileRows + 4 * tileKeys) * rowBytes
+        guard self.decodeShared <= room, tileShared <= room else { return nil }
+        var settings = [
+            "HEAD_DIM": headDim, "PAGE_SIZE": pageSize, "TILE_KEYS": tileKeys, "DECODE_STAGES": stages,
+        ]
+        if isSmall {
+            settings["TILE_BLOCKS"] = 3
+            settings["TILE_QUERIES_IN_REGISTERS"] = 0
+        }
+        module = KernelModule(source: "attention", settings: settings)
+    }
+}
+
 extension CUDAOperators {
     // out[t] = Σⱼ softmaxⱼ(scale · q[t] · k[j]) · v[j], j over the positions up to the token's own
     func pagedAttention(
@@ -113,7 +141,8 @@ extension CUDAOperators {
             .init(batch.contextLengths), .init(batch.pageTable),
         ]
         let sizes: [KernelSlot] = [
-            .init(qkv.shape.rowCount), .init(heads.heads), .init(heads.keyValueHeads), .init(cache.keys.shape[0]),
+            .init(qkv.shape.rowCount), .init(heads.heads), .init(heads.keyValueHeads),
+            .init(cache.keys.shape[0]),
             .init(pageColumns), .init(scale),
         ]
         let group = heads.heads / heads.keyValueHeads
@@ -126,9 +155,11 @@ extension CUDAOperators {
                 let parts = attention.parts(batch.singleCount * splits * heads.heads * (heads.headDim + 2))
             else { return }
             stream.launch(
-                kernels.decode, grid: (splits, rows, batch.singleCount), block: 128, shared: kernels.decodeShared,
+                kernels.decode, grid: (splits, rows, batch.singleCount), block: 128,
+                shared: kernels.decodeShared,
                 work: KernelWork(
-                    bytes: batch.singleCount * batch.maxContextLength * heads.keyValueHeads * heads.headDim * 4),
+                    bytes: batch.singleCount * batch.maxContextLength * heads.keyValueHeads * heads.headDim
+                        * 4),
                 common + [.init(parts), .init(wide: UInt64(attention.counters.address))] + sizes)
         }
         let others = batch.sequenceCount - batch.singleCount
@@ -138,7 +169,8 @@ extension CUDAOperators {
                 kernels.prefill, grid: (heads.keyValueHeads, others, tiles), block: 128,
                 shared: kernels.tileShared,
                 work: KernelWork(
-                    operations: others * 2 * batch.maxQueryCount * (2 * batch.maxContextLength - batch.maxQueryCount)
+                    operations: others * 2 * batch.maxQueryCount
+                        * (2 * batch.maxContextLength - batch.maxQueryCount)
                         * heads.heads * heads.headDim),
                 common + [.init(batch.singleCount)] + sizes)
         }
@@ -147,7 +179,8 @@ extension CUDAOperators {
     // out[t] = Σⱼ softmaxⱼ(scale · q[t] · k[j]) · v[j], j over the tokens of t's sequence
     func fullAttention(qkv: Tensor, length: Int, heads: Int, headDim: Int, scale: Float, out: Tensor) {
         precondition(
-            length > 0 && qkv.shape.columnCount == 3 * heads * headDim, "qkv is [n · length, 3 · heads · headDim]")
+            length > 0 && qkv.shape.columnCount == 3 * heads * headDim,
+            "qkv is [n · length, 3 · heads · headDim]")
         guard let kernels = attention.sized(headDim: headDim, pageSize: 16) else { return }
         stream.launch(
             kernels.full,

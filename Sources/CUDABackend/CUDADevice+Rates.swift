@@ -25,7 +25,8 @@ extension CUDADevice {
     /// Seconds that the work of `body` takes: the median of 15 runs after 3.
     private func median(_ body: () -> Void) throws(DeviceError) -> Double {
         var times: [Double] = []
-        let start = try CUDAEvent(stream: stream, isTimed: true), end = try CUDAEvent(stream: stream, isTimed: true)
+        let start = try CUDAEvent(stream: stream, isTimed: true),
+            end = try CUDAEvent(stream: stream, isTimed: true)
         for run in 0..<18 {
             start.record()
             body()

@@ -64,10 +64,24 @@ package final class CUDADevice: Device, @unchecked Sendable {
                 "attention heads of \(headDim) values are not supported on a GPU, but multiples of 8 from 16 to 256; "
                     + "--device cpu takes any")
         }
+        let shared = stream.properties.sharedByteCount
+        guard AttentionShape(headDim: headDim, pageSize: 16, sharedByteCount: shared) != nil else {
+            throw .failed(
+                "attention heads of \(headDim) values need more than the \(shared) bytes of shared memory of a block on "
+                    + "this GPU; --device cpu takes any")
+        }
         guard turningPairs.isMultiple(of: 4) else {
             throw .failed(
                 "\(turningPairs) turning pairs a head are not supported on a GPU, but multiples of 4; --device cpu takes "
                     + "any number")
+        }
+    }
+
+    package func checkRows(_ count: Int) throws(DeviceError) {
+        guard count <= RowKernels.mostColumns else {
+            throw .failed(
+                "rows of \(count) values are not supported on a GPU, but up to \(RowKernels.mostColumns); --device cpu "
+                    + "takes any")
         }
     }
 
@@ -122,9 +136,11 @@ package final class CUDADevice: Device, @unchecked Sendable {
         guard elementType == .bf16 else { throw .unsupportedConversion(from: .bf16, to: elementType) }
         let rows = parts.reduce(0) { $0 + $1.shape.rowCount }, columns = parts.first?.shape.columnCount ?? 0
         let matrix = Tensor(
-            try Self.storage(stream, byteCount: rows * columns * 2), shape: [rows, columns], elementType: .bf16)
+            try Self.storage(stream, byteCount: rows * columns * 2), shape: [rows, columns],
+            elementType: .bf16)
         let scales = try scale.map { (scale) throws(DeviceError) in try load(scale, as: .f32) }
-        let vector = bias.isEmpty
+        let vector =
+            bias.isEmpty
             ? nil : Tensor(try Self.storage(stream, byteCount: rows * 4), shape: [rows], elementType: .f32)
         let rounded =
             bias.isEmpty
@@ -206,7 +222,8 @@ package final class CUDADevice: Device, @unchecked Sendable {
         stream.enter()
         stream.profile.measure("a step", KernelWork(), .steps, on: stream) {
             unsafe stream.note(
-                stream.libraries.driver.launch_graph(UnsafeMutableRawPointer(bitPattern: graph), stream.handle),
+                stream.libraries.driver.launch_graph(
+                    UnsafeMutableRawPointer(bitPattern: graph), stream.handle),
                 "a recorded step")
         }
     }
@@ -225,9 +242,9 @@ package final class CUDADevice: Device, @unchecked Sendable {
         do throws(DeviceError) { try body() } catch { failure = error }
         var graph: UnsafeMutableRawPointer?, executable: UnsafeMutableRawPointer?
         let status = unsafe driver.end_capture(stream.handle, &graph)
+        defer { if unsafe graph != nil { unsafe _ = driver.destroy_graph(graph) } }
         if let failure { throw failure }
         try CUDAStream.attempt(stream.libraries, status, "recording a step")
-        defer { unsafe _ = driver.destroy_graph(graph) }
         try CUDAStream.attempt(
             stream.libraries, unsafe driver.instantiate(&executable, graph, 0), "preparing a recorded step")
         return UInt(bitPattern: executable)

@@ -132,7 +132,8 @@ extension CUDAOperators {
     func copy(_ x: Tensor, to out: Tensor) {
         stream.enter()
         unsafe stream.note(
-            stream.libraries.driver.copy(UInt64(out.address), UInt64(x.address), x.byteCount, stream.handle), "copying")
+            stream.libraries.driver.copy(UInt64(out.address), UInt64(x.address), x.byteCount, stream.handle),
+            "copying")
     }
 
     /// Brings the host tensor `source` to `target` in the type of that one, each row times its entry in `scale`.
@@ -153,14 +154,16 @@ extension CUDAOperators {
         let scratch = try CUDADevice.storage(stream, byteCount: min(rowCount, step) * rowBytes)
         for start in stride(from: 0, to: rowCount, by: step) {
             let count = min(step, rowCount - start)
-            let part = unsafe UnsafeRawBufferPointer(rebasing: bytes[(start * rowBytes)..<((start + count) * rowBytes)])
+            let part = unsafe UnsafeRawBufferPointer(
+                rebasing: bytes[(start * rowBytes)..<((start + count) * rowBytes)])
             unsafe lane.send(part, to: scratch.address)
             let elements = count * columnCount
             let offset = UInt(start * columnCount * target.elementType.byteCount)
             lane.stream.launch(
                 rows.convert, grid: (blocks(elements, perBlock: 1024), 1, 1), block: 256,
                 [
-                    .init(wide: UInt64(scratch.address)), .init(from), .init(wide: UInt64(target.address + offset)),
+                    .init(wide: UInt64(scratch.address)), .init(from),
+                    .init(wide: UInt64(target.address + offset)),
                     .init(to), .init(wide: UInt64(scale.map { $0.address + UInt(start * 4) } ?? 0)),
                     .init(wide: UInt64(elements)), .init(wide: UInt64(columnCount)),
                 ])

@@ -18,7 +18,8 @@ extension CUDAOperators {
         let (tileCount, size) = (tiles.shape[0], tiles.shape[1])
         precondition(mean.count == 3 && deviation.count == 3, "three channels")
         let patches = (size / patchSize) * (size / patchSize)
-        precondition(out.elementCount == tileCount * patches * 3 * patchSize * patchSize, "out is [n·P, 3·s²]")
+        precondition(
+            out.elementCount == tileCount * patches * 3 * patchSize * patchSize, "out is [n·P, 3·s²]")
         stream.launch(
             vision.patchRows, grid: (tileCount * (size / patchSize), 1, 1), block: 1024,
             [.init(tiles), .init(out), .init(tileCount), .init(size), .init(patchSize)]

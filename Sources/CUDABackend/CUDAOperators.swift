@@ -33,16 +33,15 @@ struct CUDAOperators: Operators {
 
 extension KernelCompiler {
     /// The modules every model needs.
-    private func common() -> [KernelModule] {
-        ["rows", "rotary", "vision", "sampling"].map { KernelModule(source: $0) }
-            + [SkinnyProducts.module(properties)]
+    private static let common = ["rows", "rotary", "vision", "sampling", "products"].map {
+        KernelModule(source: $0)
     }
 
     /// Compiles or finds what every model needs, several at a time.
     func loadAll() throws(DeviceError) {
-        let modules = common()
-        _ = try inParallel(count: modules.count, threads: modules.count) { (index) throws(DeviceError) in
-            try self.load(modules[index])
+        let count = Self.common.count
+        _ = try inParallel(count: count, threads: count) { (index) throws(DeviceError) in
+            try self.load(Self.common[index])
         }
     }
 }
@@ -50,8 +49,7 @@ extension KernelCompiler {
 /// The kernels of rows.cu and rotary.cu.
 struct RowKernels: Sendable {
     let rmsNorm, layerNorm, rmsNormColumns, siluMultiply, gelu, gatherRows, embed, convert, checkFinite,
-        fillRandom, rotate:
-        CUDAKernel
+        fillRandom, rotate: CUDAKernel
 
     init(_ compiler: KernelCompiler) throws(DeviceError) {
         func kernel(_ name: String) throws(DeviceError) -> CUDAKernel {
@@ -70,9 +68,12 @@ struct RowKernels: Sendable {
         rotate = try compiler.kernel("rotate_and_store", KernelModule(source: "rotary"))
     }
 
+    /// Columns of a row at most.
+    static let mostColumns = 16_384
+
     /// Threads that share a row of `columns`: a thread keeps at most 16 of them.
     static func threads(_ columns: Int) -> Int {
-        precondition(columns <= 16_384, "rows of at most 16,384 values")
+        precondition(columns <= mostColumns, "rows of at most \(mostColumns) values")
         return max(32, min(1024, ((columns + 15) / 16 + 31) / 32 * 32))
     }
 }

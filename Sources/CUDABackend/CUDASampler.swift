@@ -35,15 +35,19 @@ final class CUDASampler: TokenSampler, @unchecked Sendable {
         }
     }
 
-    init(device: CUDADevice, compiler: KernelCompiler, capacity: Int, vocabularyCount: Int) throws(DeviceError) {
+    init(device: CUDADevice, compiler: KernelCompiler, capacity: Int, vocabularyCount: Int)
+        throws(DeviceError)
+    {
         guard vocabularyCount <= Layout.mostWidth else {
-            throw .failed("a vocabulary of \(vocabularyCount) is not supported on a GPU: at most \(Layout.mostWidth)")
+            throw .failed(
+                "a vocabulary of \(vocabularyCount) is not supported on a GPU: at most \(Layout.mostWidth)")
         }
         self.device = device
         self.capacity = max(1, capacity)
         kernel = try compiler.kernel(
             "sample_rows", KernelModule(source: "sampling"), shared: Layout.sharedByteCount)
-        residentCount = device.stream.residentBlocks(kernel, threads: Layout.threads, shared: Layout.sharedByteCount)
+        residentCount = device.stream.residentBlocks(
+            kernel, threads: Layout.threads, shared: Layout.sharedByteCount)
         tokens = try device.makeTensor([max(1, capacity)], .i32)
         rules = try device.allocate(byteCount: self.capacity * Layout.ruleByteCount)
         results = try device.allocate(byteCount: self.capacity * Layout.resultByteCount)
@@ -85,7 +89,8 @@ final class CUDASampler: TokenSampler, @unchecked Sendable {
             kernel, grid: (rows * chunks, 1, 1), block: Layout.threads, shared: Layout.sharedByteCount,
             work: KernelWork(bytes: logits.byteCount),
             [
-                .init(logits), .init(rows), .init(capacity), .init(width), .init(residentCount), .init(wide: UInt64(rules.address)),
+                .init(logits), .init(rows), .init(capacity), .init(width), .init(residentCount),
+                .init(wide: UInt64(rules.address)),
                 .init(lists), .init(wide: UInt64(scratch.address)), .init(wide: UInt64(results.address)),
                 .init(tokens),
             ])
@@ -148,7 +153,9 @@ private struct PackedRules {
             place(changes.biasedIDs), place(changes.biases.map { Int32(bitPattern: $0.bitPattern) }),
             Int32(clamping: changes.biasedIDs.count),
         ]
-        words += [place(changes.allowedIDs ?? []), changes.allowedIDs.map { Int32(clamping: $0.count) } ?? -1]
+        words += [
+            place(changes.allowedIDs ?? []), changes.allowedIDs.map { Int32(clamping: $0.count) } ?? -1,
+        ]
         words += [place(row.bannedIDs), Int32(clamping: row.bannedIDs.count)]
     }
 

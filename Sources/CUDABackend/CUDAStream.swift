@@ -58,7 +58,11 @@ final class CUDAStream: @unchecked Sendable {
     }
 
     /// Makes the context that of this thread.
-    func enter() { unsafe note(libraries.driver.set_context(UnsafeMutableRawPointer(bitPattern: context)), "entering the context") }
+    func enter() {
+        unsafe note(
+            libraries.driver.set_context(UnsafeMutableRawPointer(bitPattern: context)), "entering the context"
+        )
+    }
 
     /// The driver's handle of the queue.
     // Safe: the stream lives as long as the process.
@@ -67,7 +71,8 @@ final class CUDAStream: @unchecked Sendable {
     /// Keeps the first error.
     func note(_ status: Int32, _ what: @autoclosure () -> String) {
         guard status != 0 else { return }
-        let error = DeviceError.failed("\(properties.name): \(what()) failed: \(Self.text(libraries, status))")
+        let error = DeviceError.failed(
+            "\(properties.name): \(what()) failed: \(Self.text(libraries, status))")
         failure.withLock { $0 = $0 ?? error }
     }
 
@@ -90,7 +95,8 @@ final class CUDAStream: @unchecked Sendable {
     ///
     /// It may begin while the one before ends, where the GPU can.
     func launch(
-        _ kernel: CUDAKernel, grid: (Int, Int, Int), block: Int, shared: Int = 0, work: KernelWork = KernelWork(),
+        _ kernel: CUDAKernel, grid: (Int, Int, Int), block: Int, shared: Int = 0,
+        work: KernelWork = KernelWork(),
         _ slots: [KernelSlot],
     ) {
         guard grid.0 > 0, grid.1 > 0, grid.2 > 0 else { return }
@@ -101,9 +107,9 @@ final class CUDAStream: @unchecked Sendable {
         let bits = slots.map(\.bits)
         profile.measure(kernel.name, work, on: self) {
             unsafe note(
-            vireo_launch(
-                &driver, kernel.handle, extents, UInt32(block), UInt32(shared), handle, bits,
-                Int32(bits.count), properties.overlapsKernels ? 1 : 0), "the kernel \(kernel.name)")
+                vireo_launch(
+                    &driver, kernel.handle, extents, UInt32(block), UInt32(shared), handle, bits,
+                    Int32(bits.count), properties.overlapsKernels ? 1 : 0), "the kernel \(kernel.name)")
         }
     }
 
@@ -112,7 +118,8 @@ final class CUDAStream: @unchecked Sendable {
         enter()
         var count: Int32 = 0
         unsafe note(
-            libraries.driver.occupancy(&count, kernel.handle, Int32(threads), shared), "asking for the occupancy")
+            libraries.driver.occupancy(&count, kernel.handle, Int32(threads), shared),
+            "asking for the occupancy")
         return Int(count) * properties.processorCount
     }
 
@@ -124,7 +131,8 @@ final class CUDAStream: @unchecked Sendable {
 
     /// Enqueues a copy from host memory that stays until it is done.
     func copyIn(_ source: UnsafeRawPointer, to address: UInt, byteCount: Int) {
-        unsafe note(libraries.driver.copy_in(UInt64(address), source, byteCount, handle), "copying to the device")
+        unsafe note(
+            libraries.driver.copy_in(UInt64(address), source, byteCount, handle), "copying to the device")
     }
 
     /// Enqueues a copy to host memory that stays until it is done.
@@ -165,16 +173,20 @@ struct CUDAProperties: Sendable {
     init(_ libraries: CUDALibraries, ordinal: Int) throws(DeviceError) {
         let driver = libraries.driver
         var version: Int32 = 0, count: Int32 = 0, device: Int32 = 0
-        try CUDAStream.attempt(libraries, unsafe driver.driver_version(&version), "asking the driver's version")
+        try CUDAStream.attempt(
+            libraries, unsafe driver.driver_version(&version), "asking the driver's version")
         guard version >= 12_040 else {
             throw .failed(
-                "the NVIDIA driver is for CUDA \(version / 1000).\(version % 1000 / 10); 12.4 or newer is needed")
+                "the NVIDIA driver is for CUDA \(version / 1000).\(version % 1000 / 10); 12.4 or newer is needed"
+            )
         }
         try CUDAStream.attempt(libraries, unsafe driver.device_count(&count), "counting the GPUs")
         guard ordinal < count else {
-            throw .failed("there is no GPU \(ordinal): this machine has \(count); choose another with --gpu_ids")
+            throw .failed(
+                "there is no GPU \(ordinal): this machine has \(count); choose another with --gpu_ids")
         }
-        try CUDAStream.attempt(libraries, unsafe driver.device(&device, Int32(ordinal)), "opening GPU \(ordinal)")
+        try CUDAStream.attempt(
+            libraries, unsafe driver.device(&device, Int32(ordinal)), "opening GPU \(ordinal)")
         func attribute(_ number: Int32) throws(DeviceError) -> Int {
             var value: Int32 = 0
             try CUDAStream.attempt(
@@ -182,7 +194,8 @@ struct CUDAProperties: Sendable {
             return Int(value)
         }
         var bytes = [CChar](repeating: 0, count: 256)
-        try CUDAStream.attempt(libraries, unsafe driver.device_name(&bytes, 255, device), "asking for the name")
+        try CUDAStream.attempt(
+            libraries, unsafe driver.device_name(&bytes, 255, device), "asking for the name")
         name = String(decoding: bytes.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
         self.device = device
         driverVersion = Int(version)
@@ -191,12 +204,15 @@ struct CUDAProperties: Sendable {
         sharedByteCount = try attribute(97)
         guard capability.major >= 8 else {
             throw .failed(
-                "\(name) has compute capability \(capability.major).\(capability.minor); 8.0 (Ampere) or newer is needed")
+                "\(name) has compute capability \(capability.major).\(capability.minor); 8.0 (Ampere) or newer is needed"
+            )
         }
     }
 
     /// Whether a kernel may begin while the one before ends.
     var overlapsKernels: Bool { capability.major >= 9 }
     /// The compiler's name of the architecture, with its own instructions where our kernels have use for them.
-    var architecture: String { "sm_\(capability.major)\(capability.minor)" + (capability.major == 9 ? "a" : "") }
+    var architecture: String {
+        "sm_\(capability.major)\(capability.minor)" + (capability.major == 9 ? "a" : "")
+    }
 }

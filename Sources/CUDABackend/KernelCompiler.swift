@@ -27,8 +27,6 @@ struct KernelModule: Hashable, Sendable {
 final class KernelCompiler: Sendable {
     private let stream: CUDAStream
     private let store: KernelStore
-    /// What is compiled for.
-    var properties: CUDAProperties { stream.properties }
     private let modules = Mutex<[KernelModule: UInt]>([:])
     private let kernels = Mutex<[String: CUDAKernel]>([:])
 
@@ -52,7 +50,8 @@ final class KernelCompiler: Sendable {
         let mostDynamicShared: Int32 = 8
         if shared > 48 << 10 {
             try CUDAStream.attempt(
-                stream.libraries, unsafe driver.set_function_attribute(function, mostDynamicShared, Int32(shared)),
+                stream.libraries,
+                unsafe driver.set_function_attribute(function, mostDynamicShared, Int32(shared)),
                 "giving \(shared) bytes of shared memory to \(name)")
         }
         // The same division between shared memory and cache for all: a change would let nothing overlap.
@@ -100,7 +99,8 @@ final class KernelCompiler: Sendable {
     /// The whole text of a source.
     static func text(of source: String) throws(DeviceError) -> String {
         // Safe: both are constants that end with a zero byte.
-        guard let common = unsafe vireo_kernel_source("common"), let own = unsafe vireo_kernel_source(source) else {
+        guard let common = unsafe vireo_kernel_source("common"), let own = unsafe vireo_kernel_source(source)
+        else {
             throw .failed("there are no kernels named \(source)")
         }
         return unsafe String(cString: common) + "#line 1 \"\(source).cu\"\n" + String(cString: own)
@@ -117,14 +117,16 @@ final class KernelCompiler: Sendable {
         }
         defer { unsafe _ = compiler.destroy(&program) }
         let strings = unsafe options.map { unsafe strdup($0) }
-        defer { for unsafe string in unsafe strings { unsafe free(string) } }
-        let status = unsafe compiler.compile(program, Int32(options.count), strings.map { unsafe UnsafePointer($0) })
+        defer { unsafe strings.forEach { unsafe free($0) } }
+        let status = unsafe compiler.compile(
+            program, Int32(options.count), strings.map { unsafe UnsafePointer($0) })
         var size = 0
         guard status == 0 else {
             unsafe _ = compiler.log_size(program, &size)
             var log = [CChar](repeating: 0, count: size + 1)
             unsafe _ = compiler.log(program, &log)
-            let message = String(decoding: log.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+            let message = String(
+                decoding: log.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
             throw .failed("\(name) does not compile (\(options.joined(separator: " "))):\n\(message)")
         }
         guard unsafe compiler.code_size(program, &size) == 0, size > 0 else {

@@ -63,7 +63,7 @@ final class KernelProfile: Sendable {
         state.withLock { $0?.entries.append(entry) }
     }
 
-    /// Ends; all enqueued work must be done. The longest come first.
+    /// Ends, with the longest first; all enqueued work must be done.
     func end() -> [KernelTime] {
         let taken = state.withLock { state in
             defer { state = nil }

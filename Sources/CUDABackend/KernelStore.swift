@@ -39,7 +39,7 @@ struct KernelStore: Sendable {
     func keep(_ code: [UInt8], for key: String) {
         guard let path = path(of: key), let folder else { return }
         makeFolders(folder)
-        let draft = "\(path).\(getpid())"
+        let draft = "\(path).\(UInt64.random(in: .min ... .max))"
         guard let file = unsafe fopen(draft, "wb") else { return }
         let bytes = Self.head(key, code: code[...]) + code
         let written = unsafe fwrite(bytes, 1, bytes.count, file)

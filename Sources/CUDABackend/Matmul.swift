@@ -39,7 +39,8 @@ final class Matmul: @unchecked Sendable {
         let rows = x.elementCount / max(1, w.shape.columnCount)
         guard rows > 0 else { return }
         let key = Key(
-            rows: Self.bucket(rows), outputs: w.shape[0], inputs: w.shape[1], outIsFloat: out.elementType == .f32,
+            rows: Self.bucket(rows), outputs: w.shape[0], inputs: w.shape[1],
+            outIsFloat: out.elementType == .f32,
             hasBias: bias != nil, adds: adds)
         stream.enter()
         var shape = vireo_matmul_shape(

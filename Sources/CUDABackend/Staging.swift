@@ -54,16 +54,25 @@ final class CUDAEvent: @unchecked Sendable {
         self.stream = stream
     }
 
-    deinit { unsafe _ = stream.libraries.driver.destroy_event(UnsafeMutableRawPointer(bitPattern: event)) }
+    deinit {
+        stream.enter()
+        unsafe _ = stream.libraries.driver.destroy_event(UnsafeMutableRawPointer(bitPattern: event))
+    }
 
     // Safe: as long as the object.
     private var handle: UnsafeMutableRawPointer? { unsafe UnsafeMutableRawPointer(bitPattern: event) }
 
     /// Puts the mark behind all work so far.
-    func record() { unsafe stream.note(stream.libraries.driver.record(handle, stream.handle), "marking") }
+    func record() {
+        stream.enter()
+        unsafe stream.note(stream.libraries.driver.record(handle, stream.handle), "marking")
+    }
 
     /// Waits until the work before the mark is done; at once when it was never put anywhere.
-    func wait() { unsafe stream.note(stream.libraries.driver.wait_event(handle), "the work") }
+    func wait() {
+        stream.enter()
+        unsafe stream.note(stream.libraries.driver.wait_event(handle), "the work")
+    }
 
     /// Milliseconds from the mark of `start` to this one; both are timed and reached.
     func milliseconds(since start: CUDAEvent) -> Double {
@@ -133,9 +142,15 @@ final class LanePool: Sendable {
         } else {
             lane = try UploadLane(stream: CUDAStream(beside: stream), parts: 2, partByteCount: 8 << 20)
         }
-        let value = try body(lane)
-        try lane.stream.wait()
-        idle.withLock { $0.append(lane) }
-        return value
+        // Also when it throws: the lane's memory is in use until its work is done.
+        defer { idle.withLock { $0.append(lane) } }
+        do throws(DeviceError) {
+            let value = try body(lane)
+            try lane.stream.wait()
+            return value
+        } catch {
+            try? lane.stream.wait()
+            throw error
+        }
     }
 }

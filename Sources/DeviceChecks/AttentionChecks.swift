@@ -6,7 +6,8 @@ extension CheckedPair {
 
     func checkFullAttention() throws(DeviceError) {
         for (count, length, heads, headDim) in [
-            (1, 1, 2, 64), (2, 17, 3, 64), (3, 65, 2, 72), (2, 257, 4, 80), (1, 1025, 4, 64), (2, 130, 2, 128),
+            (1, 1, 2, 64), (2, 17, 3, 64), (3, 65, 2, 72), (2, 257, 4, 80), (1, 1025, 4, 64),
+            (2, 130, 2, 128),
             (2, 50, 4, 16), (1, 77, 2, 96),
         ] {
             let width = heads * headDim
@@ -17,25 +18,32 @@ extension CheckedPair {
                 qkv: qkv.reference, length: length, heads: heads, headDim: headDim, scale: scale,
                 out: out.reference)
             device.operators.fullAttention(
-                qkv: qkv.device, length: length, heads: heads, headDim: headDim, scale: scale, out: out.device)
+                qkv: qkv.device, length: length, heads: heads, headDim: headDim, scale: scale, out: out.device
+            )
             try compare(
-                "fullAttention", "\(count)×\(length), \(heads) heads of \(headDim)", out, tolerance: Self.tolerance)
+                "fullAttention", "\(count)×\(length), \(heads) heads of \(headDim)", out,
+                tolerance: Self.tolerance)
         }
     }
 
     func checkPagedAttention() throws(DeviceError) {
-        let layouts = [(4, 4, 64), (6, 2, 64), (14, 2, 64), (28, 4, 128), (8, 1, 128), (4, 2, 16), (32, 32, 96), (9, 3, 64)]
+        let layouts = [
+            (4, 4, 64), (6, 2, 64), (14, 2, 64), (28, 4, 128), (8, 1, 128), (4, 2, 16), (32, 32, 96),
+            (9, 3, 64),
+        ]
         for (heads, keyValueHeads, headDim) in layouts {
             let layout = HeadLayout(heads: heads, keyValueHeads: keyValueHeads, headDim: headDim)
             for spans in [
                 // Queries and context of each sequence.
-                [(1, 1)], [(1, 100), (1, 7), (1, 513)], [(5, 5)], [(1, 40), (1, 3), (33, 70), (100, 100), (2, 300)],
+                [(1, 1)], [(1, 100), (1, 7), (1, 513)], [(5, 5)],
+                [(1, 40), (1, 3), (33, 70), (100, 100), (2, 300)],
                 [(200, 456)], [(1, 3000)],
             ] {
                 try checkPaged(layout, spans, rotates: headDim, hasNorms: heads == 6)
             }
         }
-        try checkPaged(HeadLayout(heads: 4, keyValueHeads: 2, headDim: 64), [(3, 9)], rotates: 32, hasNorms: false)
+        try checkPaged(
+            HeadLayout(heads: 4, keyValueHeads: 2, headDim: 64), [(3, 9)], rotates: 32, hasNorms: false)
     }
 
     /// Rotation, the cache and attention for sequences of so many queries and so long a context.
@@ -55,7 +63,8 @@ extension CheckedPair {
             table += pages.map { Int32($0) } + [Int32](repeating: 0, count: columns - count)
             for place in 0..<(context - queries) {
                 for head in 0..<layout.keyValueHeads {
-                    let start = ((pages[place / pageSize] * layout.keyValueHeads + head) * pageSize + place % pageSize)
+                    let start =
+                        ((pages[place / pageSize] * layout.keyValueHeads + head) * pageSize + place % pageSize)
                         * headDim
                     keys.replaceSubrange(start..<(start + headDim), with: numbers(headDim))
                     values.replaceSubrange(start..<(start + headDim), with: numbers(headDim))
@@ -93,15 +102,18 @@ extension CheckedPair {
                 qkv: qkv[keyPath: keyPath], heads: layout,
                 norms: hasNorms
                     ? HeadNorms(
-                        queryWeight: norms.0[keyPath: keyPath], keyWeight: norms.1[keyPath: keyPath], epsilon: 1e-6)
+                        queryWeight: norms.0[keyPath: keyPath], keyWeight: norms.1[keyPath: keyPath],
+                        epsilon: 1e-6)
                     : nil,
                 rotary: RotaryTable(cosines: cosines[keyPath: keyPath], sines: sines[keyPath: keyPath]),
                 batch: batch, cache: layer)
             side.operators.pagedAttention(
-                qkv: qkv[keyPath: keyPath], heads: layout, scale: 1 / Float(headDim).squareRoot(), batch: batch,
+                qkv: qkv[keyPath: keyPath], heads: layout, scale: 1 / Float(headDim).squareRoot(),
+                batch: batch,
                 cache: layer, out: out[keyPath: keyPath])
         }
-        let what = "\(layout.heads)/\(layout.keyValueHeads) heads of \(headDim), \(spans.map { "\($0.0)/\($0.1)" })"
+        let what =
+            "\(layout.heads)/\(layout.keyValueHeads) heads of \(headDim), \(spans.map { "\($0.0)/\($0.1)" })"
         try compare("pagedAttention", what, out, tolerance: Self.tolerance)
         let queryColumns = layout.heads * headDim
         try compare("rotated queries", what, try firstColumns(qkv, queryColumns), tolerance: 6e-3)
@@ -114,7 +126,8 @@ extension CheckedPair {
             let all = try Self.read(tensor, from: device)
             return (0..<rows).flatMap { all[($0 * width)..<($0 * width + count)] }
         }
-        let left = try reference.makeTensor([rows, count], .f32), right = try device.makeTensor([rows, count], .f32)
+        let left = try reference.makeTensor([rows, count], .f32),
+            right = try device.makeTensor([rows, count], .f32)
         reference.write(try cut(twin.reference, reference), to: left)
         device.write(try cut(twin.device, device), to: right)
         return Twin(reference: left, device: right)

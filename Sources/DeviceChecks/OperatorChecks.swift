@@ -20,7 +20,8 @@ extension CheckedPair {
 
     private func checkLinear() throws(DeviceError) {
         let shapes = [
-            (1, 96, 64), (1, 33, 128), (2, 576, 576), (3, 100, 200), (5, 64, 1536), (8, 1000, 72), (9, 130, 320),
+            (1, 96, 64), (1, 33, 128), (2, 576, 576), (3, 100, 200), (5, 64, 1536), (8, 1000, 72),
+            (9, 130, 320),
             (16, 256, 256), (17, 260, 512), (33, 144, 640), (64, 4608, 896), (65, 96, 64), (100, 520, 1024),
             (1025, 384, 256),
         ]
@@ -74,13 +75,16 @@ extension CheckedPair {
     private func checkNorms() throws(DeviceError) {
         for (rows, columns) in [(1, 64), (3, 100), (7, 896), (33, 1024), (2, 3584), (5, 8192), (300, 576)] {
             let x = try floats(numbers(rows * columns, size: 4), [rows, columns])
-            let weight = try floats(numbers(columns), [columns]), bias = try floats(numbers(columns), [columns])
+            let weight = try floats(numbers(columns), [columns]),
+                bias = try floats(numbers(columns), [columns])
             let rms = try poisonedOperand([rows, columns]), layer = try poisonedOperand([rows, columns])
-            reference.operators.rmsNorm(x.reference, weight: weight.reference, epsilon: 1e-6, out: rms.reference)
+            reference.operators.rmsNorm(
+                x.reference, weight: weight.reference, epsilon: 1e-6, out: rms.reference)
             device.operators.rmsNorm(x.device, weight: weight.device, epsilon: 1e-6, out: rms.device)
             try compare("rmsNorm", "\(rows)×\(columns)", rms, tolerance: Self.tolerance)
             reference.operators.layerNorm(
-                x.reference, weight: weight.reference, bias: bias.reference, epsilon: 1e-6, out: layer.reference)
+                x.reference, weight: weight.reference, bias: bias.reference, epsilon: 1e-6,
+                out: layer.reference)
             device.operators.layerNorm(
                 x.device, weight: weight.device, bias: bias.device, epsilon: 1e-6, out: layer.device)
             try compare("layerNorm", "\(rows)×\(columns)", layer, tolerance: Self.tolerance)
@@ -103,7 +107,8 @@ extension CheckedPair {
             try compare("gatherRows", "\(count)×\(columns)", gathered, tolerance: 0)
 
             let table = try stored(numbers(70 * columns), [70, columns])
-            let ids = try integers((0..<count).map { Int32($0 % 3 == 2 ? -1 - below(4) : below(70)) }, [count])
+            let ids = try integers(
+                (0..<count).map { Int32($0 % 3 == 2 ? -1 - below(4) : below(70)) }, [count])
             let previous = try integers((0..<4).map { _ in Int32(below(70)) }, [4])
             let rows = try integers((0..<count).map { _ in Int32(below(2) == 0 ? -1 : below(50)) }, [count])
             let embedded = try poisonedFloats([count, columns])
@@ -127,13 +132,17 @@ extension CheckedPair {
     }
 
     private func checkVision() throws(DeviceError) {
-        for (count, size, patch, width) in [(1, 28, 14, 64), (3, 56, 14, 96), (2, 448, 14, 128), (2, 32, 4, 72)] {
-            let tiles = try bytes((0..<(count * size * size * 3)).map { _ in UInt8(below(256)) }, [count, size, size, 3])
+        for (count, size, patch, width) in [
+            (1, 28, 14, 64), (3, 56, 14, 96), (2, 448, 14, 128), (2, 32, 4, 72),
+        ] {
+            let tiles = try bytes(
+                (0..<(count * size * size * 3)).map { _ in UInt8(below(256)) }, [count, size, size, 3])
             let side = size / patch, patches = side * side
             let rows = try poisonedOperand([count * patches, 3 * patch * patch])
             let mean: [Float] = [0.485, 0.456, 0.406], deviation: [Float] = [0.229, 0.224, 0.225]
             reference.operators.patchRows(
-                tiles: tiles.reference, patchSize: patch, mean: mean, deviation: deviation, out: rows.reference)
+                tiles: tiles.reference, patchSize: patch, mean: mean, deviation: deviation,
+                out: rows.reference)
             device.operators.patchRows(
                 tiles: tiles.device, patchSize: patch, mean: mean, deviation: deviation, out: rows.device)
             try compare("patchRows", "\(count)×\(size)/\(patch)", rows, tolerance: Self.tolerance)
@@ -146,7 +155,8 @@ extension CheckedPair {
                 patches: embedded.reference, classToken: token.reference, positions: positions.reference,
                 out: sums.reference)
             device.operators.addPositions(
-                patches: embedded.device, classToken: token.device, positions: positions.device, out: sums.device)
+                patches: embedded.device, classToken: token.device, positions: positions.device,
+                out: sums.device)
             try compare("addPositions", "\(count)×\(patches)×\(width)", sums, tolerance: 1e-6)
 
             let joined = try poisonedFloats([count * patches / 4, 4 * width])

@@ -23,7 +23,11 @@ extension CheckedPair {
                     ))
             }
             kinds.append(("changed", { [self] _ in changedRow(vocabulary) }))
-            kinds.append(("given", { SamplingRow(vocabularyCount: vocabulary, topLogprobCount: 5, givenID: Int32($0)) }))
+            kinds.append(
+                (
+                    "given",
+                    { SamplingRow(vocabularyCount: vocabulary, topLogprobCount: 5, givenID: Int32($0)) }
+                ))
             for (name, rule) in kinds {
                 let rules = (0..<rows).map(rule)
                 let expected = try Self.choose(rules, logits.reference, on: reference)
@@ -32,8 +36,9 @@ extension CheckedPair {
                 let equal = zip(expected, found).count { $0.id == $1.id }
                 expect("sample", "\(name), \(rows)×\(width): \(equal) of \(rows)", equal >= rows - rows / 20)
                 let close = zip(expected, found).allSatisfy {
-                    $0.id != $1.id || (abs($0.logprob - $1.logprob) < 1e-3 && $0.rank == $1.rank
-                        && $0.top.map(\.id) == $1.top.map(\.id))
+                    $0.id != $1.id
+                        || (abs($0.logprob - $1.logprob) < 1e-3 && $0.rank == $1.rank
+                            && $0.top.map(\.id) == $1.top.map(\.id))
                 }
                 expect("sample", "\(name), \(rows)×\(width): probabilities and ranks", close)
             }
@@ -55,7 +60,8 @@ extension CheckedPair {
         changes.biases = changes.biasedIDs.map { _ in Float(below(200) - 100) / 20 }
         if below(2) == 0 { changes.allowedIDs = ids(60).sorted() }
         return SamplingRow(
-            temperature: below(2) == 0 ? 0 : 0.8, topP: 0.9, uniform: Double(below(1000)) / 1000, changes: changes,
+            temperature: below(2) == 0 ? 0 : 0.8, topP: 0.9, uniform: Double(below(1000)) / 1000,
+            changes: changes,
             bannedIDs: ids(5), vocabularyCount: vocabulary, topLogprobCount: below(3) * 4)
     }
 

@@ -27,17 +27,17 @@ final class Rank {
     private final class Bank {
         let inputs: Tensor
         let sampler: any TokenSampler
-        /// i32 [1]: how many values of its embeddings are not finite.
-        let fault: Tensor
+        /// i32 [tiles per step]: by picture, how many values of its embeddings are not finite.
+        let faults: Tensor
         var sequences: [SequenceStep] = []
         /// For each sequence its row among the results, or −1.
         var choiceRows: [Int32] = []
-        var encodes = false
+        var pictureCount = 0
 
-        init(inputs: Tensor, sampler: any TokenSampler, fault: Tensor) {
+        init(inputs: Tensor, sampler: any TokenSampler, faults: Tensor) {
             self.inputs = inputs
             self.sampler = sampler
-            self.fault = fault
+            self.faults = faults
         }
     }
 
@@ -80,7 +80,7 @@ final class Rank {
                     inputs: try device.makeTensor([capacity], .i32),
                     sampler: try device.makeSampler(
                         capacity: rowCount, vocabularyCount: text.vocabularyCount),
-                    fault: try device.makeTensor([1], .i32)))
+                    faults: try device.makeTensor([limits.tilesPerStep], .i32)))
         }
         self.banks = banks
     }
@@ -100,9 +100,11 @@ final class Rank {
         if let vision = model.description.vision {
             let size = vision.tiling.tileSize
             let count = min(limits.tilesPerStep, limits.imagePageCount)
-            try encode(
-                tiles: [UInt8](repeating: 127, count: count * size * size * 3), tileSize: size,
-                pages: (0..<PageIndex(count)).map(\.self))
+            try encode([
+                PictureTiles(
+                    bytes: [UInt8](repeating: 127, count: count * size * size * 3)[...], size: size,
+                    pages: (0..<PageIndex(count)).map(\.self))
+            ])
             try enqueue([])
             _ = try collect()
         }
@@ -129,24 +131,36 @@ final class Rank {
     /// Whether a step may be enqueued before the one before is collected.
     var runsAhead: Bool { device.isAsynchronous }
 
-    /// Puts tiles, u8 [n, size, size, 3], through the tower and stores their embeddings in `pages`, one a tile.
+    /// Puts tiles through the tower, all at once, and stores their embeddings.
     ///
     /// It belongs to the step that is enqueued next.
-    func encode(tiles: [UInt8], tileSize: Int, pages: [PageIndex]) throws(DeviceError) {
+    func encode(_ pictures: [PictureTiles]) throws(DeviceError) {
+        guard let size = pictures.first?.size else { return }
         let bank = banks[enqueuedCount % 2]
+        let tileCount = pictures.reduce(0) { $0 + $1.pages.count }
         workspace.reset()
-        let input = try workspace.take([pages.count, tileSize, tileSize, 3], .u8)
-        device.write(tiles, to: input)
+        // [n, size, size, 3]
+        let input = try workspace.take([tileCount, size, size, 3], .u8)
+        var first = 0
+        for picture in pictures {
+            device.write(picture.bytes, to: input[first..<(first + picture.pages.count)])
+            first += picture.pages.count
+        }
         let output = try model.encode(tiles: input, workspace: workspace)
         let rows = limits.rowsPerImagePage
-        for (tile, page) in pages.enumerated() {
+        for (tile, page) in pictures.flatMap(\.pages).enumerated() {
             let target = Int(page) * rows
             device.operators.gatherRows(
                 output, rows: ascending[(tile * rows)..<((tile + 1) * rows)],
                 out: embeddings[target..<(target + rows)])
         }
-        device.operators.countFaults(output, out: bank.fault)
-        bank.encodes = true
+        first = 0
+        for (index, picture) in pictures.enumerated() {
+            let range = (first * rows)..<((first + picture.pages.count) * rows)
+            device.operators.countFaults(output[range], out: bank.faults[index..<(index + 1)])
+            first += picture.pages.count
+        }
+        bank.pictureCount = pictures.count
     }
 
     /// Enqueues the sequences of a step; a token −1 − i stands for what sequence i of the step before chooses.
@@ -154,7 +168,8 @@ final class Rank {
         let bank = banks[enqueuedCount % 2], other = banks[(enqueuedCount + 1) % 2]
         enqueuedCount += 1
         // Those of one token first.
-        let order = sequences.indices.filter { sequences[$0].tokens.count == 1 }
+        let order =
+            sequences.indices.filter { sequences[$0].tokens.count == 1 }
             + sequences.indices.filter { sequences[$0].tokens.count != 1 }
         let ordered = order.map { sequences[$0] }
         bank.sequences = ordered
@@ -199,9 +214,9 @@ final class Rank {
         let bank = banks[collectedCount % 2]
         collectedCount += 1
         var result = StepResult()
-        defer { bank.encodes = false }
-        if bank.encodes {
-            result.isEncoded = try device.readIntegers(bank.fault) == [0]
+        defer { bank.pictureCount = 0 }
+        if bank.pictureCount > 0 {
+            result.soundPictures = try device.readIntegers(bank.faults[0..<bank.pictureCount]).map { $0 == 0 }
         }
         var tokens = (bank.choiceRows.isEmpty ? [] : try bank.sampler.result())[...]
         var scores: [RequestID: [SampledToken]] = [:]
@@ -224,8 +239,17 @@ struct StepResult {
     var scores: [RequestID: [SampledToken]] = [:]
     /// The tokens that follow; none where none was asked for or it failed.
     var tokens: [RequestID: SampledToken] = [:]
-    /// Whether all embeddings of its tiles, if there were any, are finite.
-    var isEncoded = true
+    /// By picture that went through the tower, whether its embeddings are finite.
+    var soundPictures: [Bool] = []
+}
+
+/// Tiles of one picture on their way through the tower.
+struct PictureTiles {
+    /// u8 [n, size, size, 3].
+    let bytes: ArraySlice<UInt8>
+    let size: Int
+    /// Where the embeddings go, one page a tile.
+    let pages: [PageIndex]
 }
 
 /// Random numbers by position, so that a token's draw depends on its request alone.

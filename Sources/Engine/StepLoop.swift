@@ -57,8 +57,8 @@ final class StepLoop: @unchecked Sendable {
     /// A step that is enqueued and not yet finished.
     private struct Flight {
         let plan: StepPlan
-        /// Whether its tiles, if any, could be enqueued.
-        let isEncoded: Bool
+        /// The pictures whose tiles could be enqueued, in the order of the device's results.
+        let encoded: [ImageKey]
         /// Whether its sequences could be.
         var isEnqueued = true
     }
@@ -197,13 +197,13 @@ final class StepLoop: @unchecked Sendable {
 
     /// Enqueues what a plan says.
     private func enqueue(_ plan: StepPlan) -> Flight {
-        let isEncoded = plan.vision.map(encode) ?? true
+        let encoded = encode(plan.visions)
         do throws(DeviceError) {
             try rank.enqueue(plan.sequences)
-            return Flight(plan: plan, isEncoded: isEncoded)
+            return Flight(plan: plan, encoded: encoded)
         } catch {
             fail(error)
-            return Flight(plan: plan, isEncoded: isEncoded, isEnqueued: false)
+            return Flight(plan: plan, encoded: encoded, isEnqueued: false)
         }
     }
 
@@ -211,12 +211,7 @@ final class StepLoop: @unchecked Sendable {
     private func finish(_ flight: Flight) {
         var result = StepResult()
         if flight.isEnqueued {
-            do throws(DeviceError) { result = try rank.collect() } catch {
-                fail(error)
-                result.isEncoded = false
-            }
-        } else {
-            result.isEncoded = false
+            do throws(DeviceError) { result = try rank.collect() } catch { fail(error) }
         }
         let plan = flight.plan
         report(result, plan)
@@ -224,7 +219,8 @@ final class StepLoop: @unchecked Sendable {
         // Who hears that an answer is complete finds it counted.
         publish()
         for delivery in deliveries { deliver(delivery, result.tokens[delivery.id]) }
-        if let vision = plan.vision, !(flight.isEncoded && result.isEncoded) {
+        let sound = Set(zip(flight.encoded, result.soundPictures).filter(\.1).map(\.0))
+        for vision in plan.visions where !sound.contains(vision.key) {
             tiles[vision.key] = nil
             for failure in scheduler.fail(vision.key) { end(failure.request, throwing: .failed) }
         }
@@ -235,18 +231,25 @@ final class StepLoop: @unchecked Sendable {
         if case .failed(let reason) = error { deviceFailure.withLock { $0 = $0 ?? reason } }
     }
 
-    private func encode(_ step: VisionStep) -> Bool {
-        guard let made = tiles[step.key], made.tileCount >= step.tiles.upperBound else { return false }
-        let size = made.tileSize * made.tileSize * 3
-        let bytes = Array(made.bytes[(step.tiles.lowerBound * size)..<(step.tiles.upperBound * size)])
-        // The scheduler counts what it plans as done.
-        if scheduler.images[step.key]?.state == .ready { tiles[step.key] = nil }
+    /// Enqueues tiles of pictures; answers which pictures those were.
+    private func encode(_ steps: [VisionStep]) -> [ImageKey] {
+        var parts: [PictureTiles] = []
+        var keys: [ImageKey] = []
+        for step in steps {
+            guard let made = tiles[step.key], made.tileCount >= step.tiles.upperBound else { continue }
+            let size = made.tileSize * made.tileSize * 3
+            let range = (step.tiles.lowerBound * size)..<(step.tiles.upperBound * size)
+            parts.append(PictureTiles(bytes: made.bytes[range], size: made.tileSize, pages: step.pages))
+            keys.append(step.key)
+            // The scheduler counts what it plans as done.
+            if scheduler.images[step.key]?.state == .ready { tiles[step.key] = nil }
+        }
         do throws(DeviceError) {
-            try rank.encode(tiles: bytes, tileSize: made.tileSize, pages: step.pages)
-            return true
+            try rank.encode(parts)
+            return keys
         } catch {
             fail(error)
-            return false
+            return []
         }
     }
 

@@ -37,7 +37,8 @@ package struct Batch: Sendable {
 
     /// Takes tensors that agree with one another.
     package init(
-        ids: Tensor, previous: Tensor, imageRows: Tensor, images: Tensor, attention: AttentionBatch, logitRows: Tensor,
+        ids: Tensor, previous: Tensor, imageRows: Tensor, images: Tensor, attention: AttentionBatch,
+        logitRows: Tensor,
         cache: [KVLayer],
     ) {
         self.ids = ids

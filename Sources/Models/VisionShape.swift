@@ -70,6 +70,8 @@ package struct VisionShape: Sendable, Hashable {
     var patchesPerSide: Int { tiling.tileSize / patchSize }
     /// Values a head has.
     package var headDim: Int { hiddenSize / heads }
+    /// Values of the patches that become one image token, side by side.
+    package var projectorInputs: Int { 4 * hiddenSize }
 }
 
 /// The special tokens of pictures in a prompt, by their text.

@@ -2,6 +2,7 @@
 extension Scheduler {
     /// Announces requests whose pictures are read, asks for tiles, and picks the next tiles for the tower.
     mutating func planImages(_ plan: inout StepPlan) {
+        var budget = limits.tilesPerStep
         for index in running.indices {
             for (place, span) in running[index].prompt.images.enumerated() {
                 guard running[index].heldImages.contains(span.key), let entry = cache[span.key] else {
@@ -13,9 +14,11 @@ extension Scheduler {
                     plan.preparations.append(
                         ImagePreparation(key: span.key, request: running[index].id, index: place))
                     preparingCount += 1
-                case .prepared(let encoded) where plan.vision == nil:
-                    let tiles = encoded..<min(encoded + limits.tilesPerStep, entry.pages.count)
-                    plan.vision = VisionStep(key: span.key, tiles: tiles, pages: Array(entry.pages[tiles]))
+                case .prepared(let encoded) where budget > 0:
+                    let tiles = encoded..<min(encoded + budget, entry.pages.count)
+                    plan.visions.append(
+                        VisionStep(key: span.key, tiles: tiles, pages: Array(entry.pages[tiles])))
+                    budget -= tiles.count
                     counters.tilesEncoded += tiles.count
                     if cache.advance(span.key, tiles: tiles.count) { counters.imagesEncoded += 1 }
                 default:

@@ -6,13 +6,13 @@ package struct StepPlan: Sendable {
     package var preparations: [ImagePreparation] = []
     /// Pictures whose tiles are not needed any more.
     package var discarded: [ImageKey] = []
-    /// Tiles that go through the vision tower in this step.
-    package var vision: VisionStep?
+    /// Tiles that go through the vision tower in this step, by picture.
+    package var visions: [VisionStep] = []
     /// Tokens that go through the text tower in this step.
     package var sequences: [SequenceStep] = []
 
     /// Whether there is nothing to run.
-    package var isEmpty: Bool { vision == nil && sequences.isEmpty }
+    package var isEmpty: Bool { visions.isEmpty && sequences.isEmpty }
 }
 
 /// A request that begins to run.
@@ -63,7 +63,8 @@ extension SequenceStep {
         return SequenceStep(
             id: RequestID(UInt64(index)), tokens: [Int32](repeating: 0, count: tokenCount), start: 0,
             imageRows: [Int32](repeating: -1, count: tokenCount), pages: pages,
-            choice: TokenChoice(sampling: sampling, seed: 0, index: 0, forbidsEnd: false, tally: TokenTally()),
+            choice: TokenChoice(
+                sampling: sampling, seed: 0, index: 0, forbidsEnd: false, tally: TokenTally()),
             scoring: nil)
     }
 }

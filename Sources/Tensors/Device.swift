@@ -16,6 +16,9 @@ package protocol Device: Sendable {
     /// Throws for attention heads it has no kernels for: of `headDim` values, of which `turningPairs` pairs turn.
     func checkHeads(headDim: Int, turningPairs: Int) throws(DeviceError)
 
+    /// Throws for rows of `count` values if it has no norm for them.
+    func checkRows(_ count: Int) throws(DeviceError)
+
     /// Zero-filled memory, aligned to 64 bytes.
     func allocate(byteCount: Int) throws(DeviceError) -> Storage
     /// Copies `bytes` from the host to the beginning of `target`.
@@ -91,6 +94,11 @@ extension Device {
     package func makeTensor(_ shape: Shape, _ elementType: ElementType) throws(DeviceError) -> Tensor {
         let storage = try allocate(byteCount: max(64, shape.elementCount * elementType.byteCount))
         return Tensor(storage, shape: shape, elementType: elementType)
+    }
+
+    /// Copies bytes to the beginning of `target`.
+    package func write(_ bytes: ArraySlice<UInt8>, to target: Tensor) {
+        unsafe bytes.withUnsafeBytes { unsafe write($0, to: target) }
     }
 
     /// Copies an array of trivial values to the beginning of `target`.

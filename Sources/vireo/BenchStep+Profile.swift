@@ -22,7 +22,9 @@ extension BenchStep {
             Self.show("prefill of \(batch) × \(inputLength)", try device.endProfile(), rates)
             let steps = 8
             device.beginProfile(.kernels)
-            _ = try await measure(engine, loaded, batch: batch, output: 1 + steps, afterPrompt: { device.beginProfile(.kernels) })
+            _ = try await measure(
+                engine, loaded, batch: batch, output: 1 + steps,
+                afterPrompt: { device.beginProfile(.kernels) })
             Self.show("\(steps) decode steps of \(batch)", try device.endProfile(), rates)
         }
         guard let imageSize else { return }
@@ -36,7 +38,8 @@ extension BenchStep {
         print("\(what): \(Decimals.two(total)) ms in kernels")
         for time in times.prefix(14) {
             let floor = max(
-                Double(time.bytes) / rates.bytesPerSecond, Double(time.operations) / rates.operationsPerSecond)
+                Double(time.bytes) / rates.bytesPerSecond, Double(time.operations) / rates.operationsPerSecond
+            )
             let share = time.milliseconds > 0 ? floor * 1e5 / time.milliseconds : 0
             print(
                 "  \(time.name): \(time.calls) calls, \(Decimals.two(time.milliseconds)) ms, "

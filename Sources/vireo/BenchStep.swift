@@ -32,7 +32,9 @@ struct BenchStep: AsyncParsableCommand {
 
     @OptionGroup var picture: PictureFile
 
-    @Flag(name: .flag("profile"), help: "Also time every kernel of a GPU, in a prefill and in a decode step each.")
+    @Flag(
+        name: .flag("profile"),
+        help: "Also time every kernel of a GPU, in a prefill and in a decode step each.")
     var profiles = false
 
     func validate() throws {
@@ -114,7 +116,9 @@ struct BenchStep: AsyncParsableCommand {
         let sent = Self.now
         let streams = try prompts.map { try engine.submit($0, images: [], sampling: sampling) }
         return try await withThrowingTaskGroup(of: RequestTimes.self) { group in
-            for stream in streams { group.addTask { try await Self.times(of: stream, sent: sent, afterPrompt: afterPrompt) } }
+            for stream in streams {
+                group.addTask { try await Self.times(of: stream, sent: sent, afterPrompt: afterPrompt) }
+            }
             return try await group.reduce(into: []) { $0.append($1) }
         }
     }

@@ -13,7 +13,8 @@ import Tokenizers
 /// `vireo check`: compares a device with the reference on the processor.
 struct Check: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Checks a device: every operator, and whole models, against the reference on the processor.",
+        abstract:
+            "Checks a device: every operator, and whole models, against the reference on the processor.",
         discussion: """
             Operators are compared over random shapes; what is not written or must not be read is filled with NaN. A \
             model's greedy tokens must be the reference's: at the first that differs each side's token must be among the \
@@ -88,7 +89,9 @@ struct Check: AsyncParsableCommand {
     }
 
     /// 32 greedy tokens for each of a few prompts, some with a picture.
-    private func answers(_ folder: String, _ device: any Device, together: Bool) async throws -> [[SampledToken]] {
+    private func answers(_ folder: String, _ device: any Device, together: Bool) async throws
+        -> [[SampledToken]]
+    {
         var options = try ModelOptions.parse(["--model_dir", folder])
         options.maxTiles = 2
         let loaded = try LoadedModel(options, on: device)
@@ -110,7 +113,8 @@ struct Check: AsyncParsableCommand {
             for seed in 0..<2 {
                 let file = NoisePicture.png(width: 90, height: 60, seed: UInt64(seed))
                 let planned = try loaded.prompts.plan(file, maxTiles: nil, limits: ImageLimits())
-                let prompt = try loaded.prompts.prompt(text: "<image>", images: [planned], addSpecialTokens: true)
+                let prompt = try loaded.prompts.prompt(
+                    text: "<image>", images: [planned], addSpecialTokens: true)
                 prompts.append((prompt, [ImageSource(tiles: planned.tiles)]))
             }
         }

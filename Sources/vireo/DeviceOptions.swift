@@ -22,7 +22,8 @@ struct DeviceOptions: ParsableArguments {
     @Option(
         name: .flag("cuda_libraries"),
         help:
-            "A folder with the CUDA libraries, looked in first; found by themselves in toolkits and Python's wheels.")
+            "A folder with the CUDA libraries, looked in first; found by themselves in toolkits and Python's wheels."
+    )
     var libraryFolder: String?
 
     @Option(name: .flag("threads"), help: "Threads that compute on the processor; by default one a core.")

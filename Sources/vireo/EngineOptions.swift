@@ -44,7 +44,9 @@ struct EngineOptions: ParsableArguments {
 
     @Option(
         name: .flag("visual_infer_batch_size"),
-        help: "The most tiles that go through the vision tower at once; by default 4 on a processor, 16 on a GPU.")
+        help:
+            "The most tiles that go through the vision tower at once; by default 4 on a processor, 16 on a GPU."
+    )
     var tilesPerStep: Int?
 
     @Option(name: .flag("tp"), help: "Devices the text tower is divided over: 1 in this version.")

@@ -20,7 +20,9 @@ struct LoadedModel {
     let loadedByteCount: Int
 
     /// Loads what `options` name, with a progress bar on a terminal.
-    init(_ options: ModelOptions) throws { try self.init(options, on: options.device.make(options.elementType)) }
+    init(_ options: ModelOptions) throws {
+        try self.init(options, on: options.device.make(options.elementType))
+    }
 
     /// Loads it on `device`.
     init(_ options: ModelOptions, on device: any Device) throws {
@@ -95,7 +97,10 @@ struct LoadedModel {
         let turning = description.text.rotary.pairCount(headDim: heads)
         do throws(DeviceError) {
             try device.checkHeads(headDim: heads, turningPairs: turning)
-            if let vision = description.vision { try device.checkHeads(headDim: vision.headDim, turningPairs: 0) }
+            try device.checkRows(description.text.hiddenSize)
+            guard let vision = description.vision else { return }
+            try device.checkHeads(headDim: vision.headDim, turningPairs: 0)
+            try device.checkRows(vision.projectorInputs)
         } catch {
             throw StartError("\(error)")
         }

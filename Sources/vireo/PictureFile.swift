@@ -7,7 +7,9 @@ import Images
 struct PictureFile: ParsableArguments {
     @Option(
         name: .flag("image_file"),
-        help: "A picture to send instead of noise, each time with other bytes behind its end, so that none is cached.")
+        help:
+            "A picture to send instead of noise, each time with other bytes behind its end, so that none is cached."
+    )
     var path: String?
 
     /// The file; nil without one.

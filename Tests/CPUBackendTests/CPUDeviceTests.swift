@@ -46,7 +46,8 @@ import Testing
         var numbers = Numbers(60)
         let x = try device.tensor(numbers.floats(64 * 96), [64, 96])
         let weights = try device.prepareLinear(
-            weights: [try device.tensor(numbers.floats(128 * 96), [128, 96])], bias: [], scale: nil, elementType: .bf16)
+            weights: [try device.tensor(numbers.floats(128 * 96), [128, 96])], bias: [], scale: nil,
+            elementType: .bf16)
         let expected = try device.makeTensor([64, 128], .f32)
         device.operators.linear(.rows(x), weights, epilogue: .none, out: expected)
         let values = device.readFloats(expected)

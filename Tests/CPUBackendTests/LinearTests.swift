@@ -48,7 +48,8 @@ enum Epilogue: CaseIterable {
                         case .gelu: .gelu
                         case .add, .scaleAdd: .addToOutput
                         }
-                    device.operators.linear(.rows(try device.tensor(x, [m, k])), weights, epilogue: applied, out: out)
+                    device.operators.linear(
+                        .rows(try device.tensor(x, [m, k])), weights, epilogue: applied, out: out)
                     let what = "\(m)×\(n)×\(k), \(epilogue), \(level)"
                     expectClose(device.readFloats(out), expected, tolerance: 2e-6, what)
                 }
@@ -144,7 +145,8 @@ enum Epilogue: CaseIterable {
             let part = Array(x[(first * k)..<((first + count) * k)])
             let out = try device.makeTensor([count, n], .f32)
             let used = count.isMultiple(of: 2) ? device : single
-            used.operators.linear(.rows(try device.tensor(part, [count, k])), weights, epilogue: .gelu, out: out)
+            used.operators.linear(
+                .rows(try device.tensor(part, [count, k])), weights, epilogue: .gelu, out: out)
             #expect(
                 device.readFloats(out) == Array(expected[(first * n)..<((first + count) * n)]),
                 "\(count) rows")

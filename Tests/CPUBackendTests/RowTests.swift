@@ -61,7 +61,9 @@ import Testing
             x[2 * width] = -200
             let out = try device.makeTensor([11, width], .f32)
             // A product with the identity.
-            let identity = (0..<(4 * width * width)).map { Float($0 / (2 * width) == $0 % (2 * width) ? 1 : 0) }
+            let identity = (0..<(4 * width * width)).map {
+                Float($0 / (2 * width) == $0 % (2 * width) ? 1 : 0)
+            }
             let weights = try device.prepareLinear(
                 weights: [try device.tensor(identity, [2 * width, 2 * width])], bias: [], scale: nil,
                 elementType: .f32)

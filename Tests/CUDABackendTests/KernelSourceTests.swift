@@ -31,7 +31,10 @@ extension CUDATests {
             // The modules every model needs, and each kernel by its name: the stand-in looks for it in the code.
             let device = try CUDADevice(libraries: libraries, ordinal: 0, store: store)
             #expect(device.stream.properties.architecture == architecture)
-            let headDims = [256, 128, 96, 80, 72, 64, 16]
+            let headDims = [256, 128, 96, 80, 72, 64, 16].filter {
+                AttentionShape(headDim: $0, pageSize: 16, sharedByteCount: Int(gpu.shared_bytes)) != nil
+            }
+            #expect(headDims.count >= 6)
             let errors = inParallel(count: headDims.count, threads: 2) { index in
                 refusal {
                     let device = try CUDADevice(libraries: libraries, ordinal: 0, store: store)
@@ -40,10 +43,7 @@ extension CUDATests {
                     try device.wait()
                 }
             }
-            for error in errors {
-                // Whether the GPU has enough shared memory is a question of AttentionLaunchTests.
-                #expect(error == "nothing was refused" || error.contains(" bytes of shared memory to "))
-            }
+            #expect(errors == Array(repeating: "nothing was refused", count: headDims.count))
             #expect(folder.files.count == 5 + headDims.count)
         }
     }

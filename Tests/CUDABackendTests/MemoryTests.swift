@@ -102,11 +102,18 @@ extension CUDATests {
             }
         }
 
-        @Test func `a tensor larger than a lane's part is converted piece by piece`() throws {
+        @Test func `what is larger than a lane's part is converted piece by piece, each with its scales`()
+            throws
+        {
             let device = try StandIn.device()
-            let rows = 5, columns = 1 << 20, values = (0..<(rows * columns)).map { Float($0 % 509) }
-            let loaded = try device.load(hostTensor(values, [rows, columns], .f32), as: .bf16)
-            #expect(try device.bytes(loaded) == bytes(values.map(bf16Bits)))
+            let rows = 5, columns = 1 << 20, row = (0..<columns).map { Float($0 % 509) }
+            let source = hostTensor((0..<rows).flatMap { _ in row }, [rows, columns], .f32)
+            let scale = hostTensor((0..<rows).map { Float(1 << $0) }, [rows], .f32)
+            let weights = try #require(
+                try device.prepareLinear(weights: [source], bias: [], scale: scale, elementType: .bf16)
+                    as? CUDAWeights)
+            let expected = (0..<rows).flatMap { scale in row.map { bf16Bits($0 * Float(1 << scale)) } }
+            #expect(try device.bytes(weights.matrix) == bytes(expected))
             #expect(StandIn.launches.map(\.name) == ["convert", "convert", "convert"])
         }
 

@@ -80,9 +80,11 @@ extension CUDATests {
         }
 
         @Test(arguments: [
-            (896, 56), (4608, 132), (4224, 264), (4240, 132), (100, 7), (16, 1), (151_674, 132),
+            (896, 56), (4608, 132), (100, 7), (16, 1), (151_674, 132),
         ])
-        func `products of few rows take a tile a block, or a block a processor`(outputs: Int, blocks: Int)
+        func `products of few rows take a tile a block, at most a block a processor`(
+            outputs: Int, blocks: Int
+        )
             throws
         {
             let device = try StandIn.device(), weights = try weights(device, outputs, 64)
@@ -94,7 +96,7 @@ extension CUDATests {
                         device.operators.linear(.rows(x), weights, epilogue: .none, out: out)
                     }.first)
                 #expect(launch.name == "product_few_f32" && launch.grid == [blocks, 1, 1])
-                #expect(launch.block == 256 && launch.shared == 6 * 16_384 && launch.overlaps)
+                #expect(launch.block == 256 && launch.shared == 8 * 16_384 + rows * 64 * 2 && launch.overlaps)
             }
         }
 
@@ -120,21 +122,21 @@ extension CUDATests {
                         epilogue: epilogue, out: target)
                 }
                 #expect(normed.map(\.name) == ["product_norm_\(end)"])
-                #expect(normed[0].shared == 6 * 16_384 + 2 * (896 + 32) * 2)
+                #expect(normed[0].shared == 8 * 16_384 + 2 * 896 * 2)
             }
-            // Four rows of 16,384 values do not fit beside the ring: they are normed before.
-            let wide = try self.weights(device, 16, 16_384)
-            let long = try device.makeTensor([4, 16_384], .f32),
-                room = try device.makeTensor([4, 16_384], .bf16)
-            let launches = try device.launches {
-                device.operators.linear(
+            // Four rows of 16,384 values do not fit beside the ring of a smaller GPU: they are normed before.
+            let small = try StandIn.device(StandIn.ampere)
+            let wide = try self.weights(small, 16, 16_384)
+            let long = try small.makeTensor([4, 16_384], .f32),
+                room = try small.makeTensor([4, 16_384], .bf16)
+            let launches = try small.launches {
+                small.operators.linear(
                     .rmsNorm(
-                        long, weight: try device.makeTensor([16_384], .f32), epsilon: 1e-6, scratch: room),
+                        long, weight: try small.makeTensor([16_384], .f32), epsilon: 1e-6, scratch: room),
                     wide,
-                    epilogue: .none, out: try device.makeTensor([4, 16], .f32))
+                    epilogue: .none, out: try small.makeTensor([4, 16], .f32))
             }
             #expect(launches.map(\.name) == ["rms_norm", "product_few_f32"])
-            #expect(try StandIn.device(StandIn.ampere).stream.properties.sharedByteCount < 232_448)
         }
 
         @Test func `columns that are no multiple of eight go to the library`() throws {

@@ -26,6 +26,7 @@ final class Spoiler: Device {
     func checkHeads(headDim: Int, turningPairs: Int) throws(DeviceError) {
         try base.checkHeads(headDim: headDim, turningPairs: turningPairs)
     }
+    func checkRows(_ count: Int) throws(DeviceError) { try base.checkRows(count) }
     func allocate(byteCount: Int) throws(DeviceError) -> Storage { try base.allocate(byteCount: byteCount) }
     func write(_ bytes: UnsafeRawBufferPointer, to target: Tensor) { unsafe base.write(bytes, to: target) }
     func read(_ source: Tensor, into bytes: UnsafeMutableRawBufferPointer) throws(DeviceError) {

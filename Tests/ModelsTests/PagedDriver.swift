@@ -102,7 +102,8 @@ final class PagedDriver {
             maxContextLength: parts.map(\.sequence.length).max() ?? 0)
         let pictured = parts.first { $0.sequence.nextImageRow > 0 }?.sequence ?? parts[0].sequence
         let batch = Batch(
-            ids: try indices(ids), previous: try indices([0]), imageRows: try indices(imageRows), images: pictured.images,
+            ids: try indices(ids), previous: try indices([0]), imageRows: try indices(imageRows),
+            images: pictured.images,
             attention: attention,
             logitRows: try indices(starts.dropFirst().map { $0 - 1 }), cache: cache)
         workspace.reset()

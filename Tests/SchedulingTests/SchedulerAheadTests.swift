@@ -101,10 +101,10 @@ struct SchedulerAheadTests {
         let first = scheduler.plan()
         #expect(scheduler.finishPreparing(picture.key, succeeded: true) == [])
         let second = scheduler.plan()
-        #expect(shape(second) == ["1: 8+8"] && second.vision?.tiles == 0..<1)
+        #expect(shape(second) == ["1: 8+8"] && second.visions.map(\.tiles) == [0..<1])
         _ = scheduler.commit(first, chosen: [nil])
         let third = scheduler.plan()
-        #expect(shape(third) == ["1: 16+3"] && third.vision == nil)
+        #expect(shape(third) == ["1: 16+3"] && third.visions.isEmpty)
         _ = scheduler.commit(second, chosen: [nil])
         // Only now is it known whether the second step could encode it.
         #expect(scheduler.fail(picture.key).map(\.request.value) == [1])

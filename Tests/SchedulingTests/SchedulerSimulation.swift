@@ -42,7 +42,7 @@ struct SchedulerSimulation {
     private struct Flight {
         let plan: StepPlan
         let chosen: [Int32?]
-        let encodingFails: Bool
+        let spoilt: Set<ImageKey>
     }
 
     init(seed: UInt64, limits: SchedulerLimits, plansAhead: Bool) {
@@ -149,17 +149,17 @@ struct SchedulerSimulation {
         preparing += plan.preparations.map(\.key)
         tiles.subtract(plan.discarded)
         guard !plan.isEmpty else { return false }
-        if let vision = plan.vision {
+        for vision in plan.visions {
             if !tiles.contains(vision.key) { brokenRules.append("tiles are encoded that are not there") }
             if scheduler.images[vision.key]?.state == .ready { tiles.remove(vision.key) }
         }
         let broken = Set(plan.sequences.map(\.id).filter { _ in random.below(200) == 0 })
         brokenIDs.formUnion(broken)
-        let encodingFails = plan.vision != nil && random.below(40) == 0
-        let chosen = device.run(plan, broken: broken, encodingFails: encodingFails)
-        flights.append(Flight(plan: plan, chosen: chosen, encodingFails: encodingFails))
+        let spoilt = Set(plan.visions.map(\.key).filter { _ in random.below(40) == 0 })
+        let chosen = device.run(plan, broken: broken, spoilt: spoilt)
+        flights.append(Flight(plan: plan, chosen: chosen, spoilt: spoilt))
         log.append(
-            "\(plan.sequences.map { "\($0.id.value):\($0.start)+\($0.tokens.count)" }) \(plan.vision.map { "\($0.tiles)" } ?? "-")"
+            "\(plan.sequences.map { "\($0.id.value):\($0.start)+\($0.tokens.count)" }) \(plan.visions.map { "\($0.tiles)" })"
         )
         return true
     }
@@ -187,13 +187,17 @@ struct SchedulerSimulation {
                 brokenRules.append("a prompt not reported on once, in order")
             }
         }
-        guard flight.encodingFails, let key = plan.vision?.key else { return }
-        tiles.remove(key)
-        for failure in scheduler.fail(key) { end(failure.request, .failed) }
+        for key in plan.visions.map(\.key) where flight.spoilt.contains(key) {
+            tiles.remove(key)
+            for failure in scheduler.fail(key) { end(failure.request, .failed) }
+        }
     }
 
     private mutating func check(_ plan: StepPlan) {
         let limits = scheduler.limits
+        if plan.visions.reduce(0, { $0 + $1.tiles.count }) > limits.tilesPerStep {
+            brokenRules.append("more tiles than a step may have")
+        }
         if plan.sequences.reduce(0, { $0 + $1.tokens.count }) > limits.tokensPerStep {
             brokenRules.append("a step over its budget")
         }

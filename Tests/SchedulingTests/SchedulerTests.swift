@@ -84,7 +84,7 @@ struct SchedulerTests {
         #expect(scheduler.finishPreparing(picture(1), succeeded: true) == [])
         for tile in 0..<2 {
             plan = scheduler.plan()
-            #expect(plan.vision?.tiles == tile..<(tile + 1) && plan.sequences.isEmpty)
+            #expect(plan.visions.map(\.tiles) == [tile..<(tile + 1)] && plan.sequences.isEmpty)
             #expect(plan.started.isEmpty == (tile == 1))
             _ = scheduler.commit(plan, chosen: [])
         }

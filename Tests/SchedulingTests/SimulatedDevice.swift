@@ -28,9 +28,9 @@ struct SimulatedDevice {
 
     /// Runs a step; answers the chosen tokens.
     ///
-    /// Sequences in `broken` come to nothing finite, and so do the embeddings when the encoding fails.
-    mutating func run(_ plan: StepPlan, broken: Set<RequestID>, encodingFails: Bool) -> [Int32?] {
-        if let vision = plan.vision { encode(vision, fails: encodingFails) }
+    /// Sequences in `broken` come to nothing finite, and so do the embeddings of pictures in `spoilt`.
+    mutating func run(_ plan: StepPlan, broken: Set<RequestID>, spoilt: Set<ImageKey>) -> [Int32?] {
+        for vision in plan.visions { encode(vision, fails: spoilt.contains(vision.key)) }
         let chosen = plan.sequences.map { run($0, isBroken: broken.contains($0.id)) }
         lastStep = plan.sequences
         lastChosen = chosen

@@ -38,7 +38,7 @@ struct InternVL: VisionLanguageModel {
         projector = try Projector(
             loader.first(of: names.projector, with: "\(names.projectorLayers.norm).weight"),
             names.projectorLayers,
-            inputs: 4 * vision.hiddenSize, outputs: description.text.hiddenSize)
+            inputs: vision.projectorInputs, outputs: description.text.hiddenSize)
         decoder = try DecoderStack(
             loader.first(of: names.text, with: "\(description.text.names.embedding).weight"),
             head: loader.first(of: names.head, with: "\(description.text.names.head).weight"),

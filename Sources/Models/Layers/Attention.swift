@@ -30,7 +30,8 @@ struct Attention: Sendable {
 
     /// Adds the attention of `x` [T, hidden] to `residual` f32 [T, hidden], and the keys and values to `cache`.
     func callAsFunction(
-        _ x: LinearInput, addingTo residual: Tensor, rotary: RotaryTable, batch: AttentionBatch, cache: KVLayer,
+        _ x: LinearInput, addingTo residual: Tensor, rotary: RotaryTable, batch: AttentionBatch,
+        cache: KVLayer,
         workspace: Workspace,
     ) throws(DeviceError) {
         let qkv = try qkv(x, workspace: workspace)  // [T, (heads + 2 · keyValueHeads) · headDim]

@@ -61,7 +61,8 @@ struct DecoderStack: Sendable {
         let layerMark = workspace.mark
         for (layer, cache) in zip(layers, batch.cache) {
             try layer.attention(
-                layer.attentionNorm(stream, scratch: normed), addingTo: stream, rotary: rotary, batch: batch.attention, cache: cache,
+                layer.attentionNorm(stream, scratch: normed), addingTo: stream, rotary: rotary,
+                batch: batch.attention, cache: cache,
                 workspace: workspace)
             workspace.rewind(to: layerMark)
             try layer.mlp(

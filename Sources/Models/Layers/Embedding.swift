@@ -15,6 +15,7 @@ struct Embedding: Sendable {
     /// The rows of the tokens of `batch` into `out`, f32 [T, hidden].
     func callAsFunction(_ batch: Batch, into out: Tensor) {
         operators.embed(
-            ids: batch.ids, previous: batch.previous, imageRows: batch.imageRows, table: table, images: batch.images, out: out)
+            ids: batch.ids, previous: batch.previous, imageRows: batch.imageRows, table: table,
+            images: batch.images, out: out)
     }
 }

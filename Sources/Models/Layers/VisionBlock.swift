@@ -69,7 +69,8 @@ struct VisionBlock: Sendable {
         output(.rows(normed), epilogue: .addToOutput, into: x)
         workspace.rewind(to: inner)
         mlpNorm(x, into: normed)
-        let hidden = try up(.rows(normed), epilogue: .gelu, workspace: workspace)  // [n · length, intermediate]
+        // [n · length, intermediate]
+        let hidden = try up(.rows(normed), epilogue: .gelu, workspace: workspace)
         down(.rows(hidden), epilogue: .addToOutput, into: x)
         workspace.rewind(to: mark)
     }
