@@ -94,18 +94,22 @@ static void full_task(void *context, size_t task, size_t worker) {
     const struct vireo_full_attention_call *call = full->call;
     size_t tile = task % full->tiles, head = task / full->tiles % call->heads;
     size_t sequence = task / full->tiles / call->heads, dim = call->head_dim, width = 3 * call->heads * dim;
-    size_t first = tile * call->length / full->tiles, last = (tile + 1) * call->length / full->tiles;
-    const float *rows = call->qkv + sequence * call->length * width + head * dim;
+    size_t start = call->starts ? (size_t)call->starts[sequence] : sequence * call->length;
+    size_t length = call->starts ? (size_t)call->starts[sequence + 1] - start : call->length;
+    size_t tiles = (length + tile_rows - 1) / tile_rows;
+    if (tile >= tiles) return;
+    size_t first = tile * length / tiles, last = (tile + 1) * length / tiles;
+    const float *rows = call->qkv + start * width + head * dim;
     struct vireo_attention attention = {
         .queries = rows + first * width,
-        .out = call->out + ((sequence * call->length + first) * call->heads + head) * dim,
+        .out = call->out + ((start + first) * call->heads + head) * dim,
         .query_stride = width,
         .out_stride = call->heads * dim,
         .query_count = last - first,
         .group = 1,
         .head_dim = dim,
         .scale = call->scale,
-        .visible = call->length,
+        .visible = length,
         .type = call->type,
         .keys = (const char *)(rows + call->heads * dim),
         .values = (const char *)(rows + 2 * call->heads * dim),
@@ -115,7 +119,19 @@ static void full_task(void *context, size_t task, size_t worker) {
     vireo_pool_kernels(full->pool)->attend(&attention, vireo_pool_worker_scratch(full->pool, worker));
 }
 
+// Whether the sequences are `tokens` rows in all, none longer than `length`.
+static bool whole(const struct vireo_full_attention_call *call) {
+    if (!call->starts) return call->sequences * call->length == call->tokens;
+    if (call->starts[0] != 0) return false;
+    for (size_t s = 0; s < call->sequences; s++)
+        if (call->starts[s + 1] < call->starts[s]
+            || (size_t)(call->starts[s + 1] - call->starts[s]) > call->length)
+            return false;
+    return (size_t)call->starts[call->sequences] == call->tokens;
+}
+
 bool vireo_full_attention(vireo_pool *pool, const struct vireo_full_attention_call *call) {
+    if (!whole(call)) return false;
     struct full full = {.pool = pool, .call = call, .tiles = (call->length + tile_rows - 1) / tile_rows};
     vireo_pool_lock(pool);
     bool room = vireo_pool_reserve(pool, vireo_attention_scratch(tile_rows, call->head_dim));

@@ -33,23 +33,25 @@ extension CPUOperators {
     }
 
     // out[t] = Σⱼ softmaxⱼ(scale · q[t] · k[j]) · v[j], j over the tokens of t's sequence
-    func fullAttention(qkv: Tensor, length: Int, heads: Int, headDim: Int, scale: Float, out: Tensor) {
+    func fullAttention(
+        qkv: Tensor, sequences: PackedSequences, heads: Int, headDim: Int, scale: Float, out: Tensor,
+    ) {
         let width = heads * headDim
-        precondition(
-            length > 0 && qkv.shape.columnCount == 3 * width, "qkv is [n · length, 3 · heads · headDim]")
-        precondition(qkv.shape.rowCount.isMultiple(of: length), "whole sequences")
-        precondition(out.elementCount == qkv.shape.rowCount * width, "out is [n · length, heads · headDim]")
-        // Safe: sizes are checked above; the caller's tensors outlive the call.
+        precondition(qkv.shape.columnCount == 3 * width, "qkv is [T, 3 · heads · headDim]")
+        precondition(out.elementCount == qkv.shape.rowCount * width, "out is [T, heads · headDim]")
+        // Safe: sizes are checked above, the starts by the kernel; the caller's tensors outlive the call.
         var call = unsafe vireo_full_attention_call()
         unsafe call.qkv = UnsafePointer(qkv.floats)
-        unsafe call.sequences = qkv.shape.rowCount / length
-        unsafe call.length = length
+        unsafe call.tokens = qkv.shape.rowCount
+        unsafe call.sequences = sequences.count
+        unsafe call.length = sequences.longest
+        if let starts = sequences.starts { unsafe call.starts = UnsafePointer(starts.integers) }
         unsafe call.heads = heads
         unsafe call.head_dim = headDim
         unsafe call.scale = scale
         unsafe call.type = exact ? vireo_type_f32 : vireo_type_bf16
         unsafe call.out = out.floats
         let attended = unsafe vireo_full_attention(pool.handle, &call)
-        precondition(attended, "there is memory for the scores")
+        precondition(attended, "the sequences are all rows, and there is memory for the scores")
     }
 }

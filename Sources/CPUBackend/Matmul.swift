@@ -40,6 +40,7 @@ extension CPUOperators {
         switch epilogue {
         case .none, .siluMultiply: break
         case .gelu: unsafe call.epilogue = vireo_epilogue_gelu
+        case .quickGELU: unsafe call.epilogue = vireo_epilogue_quick_gelu
         case .addToOutput:
             unsafe call.epilogue = weights.scale == nil ? vireo_epilogue_add : vireo_epilogue_scale_add
             unsafe call.residual = UnsafePointer(out.floats)

@@ -177,16 +177,22 @@ extension CUDAOperators {
     }
 
     // out[t] = Σⱼ softmaxⱼ(scale · q[t] · k[j]) · v[j], j over the tokens of t's sequence
-    func fullAttention(qkv: Tensor, length: Int, heads: Int, headDim: Int, scale: Float, out: Tensor) {
+    func fullAttention(
+        qkv: Tensor, sequences: PackedSequences, heads: Int, headDim: Int, scale: Float, out: Tensor,
+    ) {
+        let tokenCount = qkv.shape.rowCount
+        precondition(qkv.shape.columnCount == 3 * heads * headDim, "qkv is [T, 3 · heads · headDim]")
         precondition(
-            length > 0 && qkv.shape.columnCount == 3 * heads * headDim,
-            "qkv is [n · length, 3 · heads · headDim]")
+            sequences.starts != nil || sequences.count * sequences.longest == tokenCount,
+            "the sequences are all rows")
         guard let kernels = attention.sized(headDim: headDim, pageSize: 16) else { return }
+        let tiles = (sequences.longest + kernels.tileRows - 1) / kernels.tileRows
         stream.launch(
-            kernels.full,
-            grid: (heads, qkv.shape.rowCount / length, (length + kernels.tileRows - 1) / kernels.tileRows),
-            block: 128, shared: kernels.tileShared,
-            work: KernelWork(operations: 4 * qkv.shape.rowCount * length * heads * headDim),
-            [.init(out), .init(qkv), .init(length), .init(heads), .init(scale)])
+            kernels.full, grid: (heads, sequences.count, tiles), block: 128, shared: kernels.tileShared,
+            work: KernelWork(operations: 4 * tokenCount * sequences.longest * heads * headDim),
+            [
+                .init(out), .init(qkv), .init(sequences.starts), .init(tokenCount),
+                .init(sequences.longest), .init(heads), .init(scale),
+            ])
     }
 }

@@ -8,6 +8,11 @@ extension CUDAOperators {
         precondition(
             out.elementCount == rowCount * weights.outputCount / (epilogue.isGated ? 2 : 1), "out is [T, N]")
         guard rowCount > 0 else { return }
+        if case .quickGELU = epilogue {
+            linear(x, weights, epilogue: .none, out: out)
+            gelu(out, isQuick: true)
+            return
+        }
         let end = end(epilogue, out)
         switch x {
         case .rmsNorm(let stream, let weight, let epsilon, _) where products.takeNorm(rowCount, weights):
@@ -24,11 +29,12 @@ extension CUDAOperators {
         }
         let bias = out.elementType == .f32 ? weights.bias : weights.roundedBias
         switch epilogue {
-        case .none: matmul.multiply(operand, weights.matrix, bias: bias, adds: false, out: out)
+        case .none, .quickGELU:
+            matmul.multiply(operand, weights.matrix, bias: bias, adds: false, out: out)
         case .addToOutput: matmul.multiply(operand, weights.matrix, bias: bias, adds: true, out: out)
         case .gelu:
             matmul.multiply(operand, weights.matrix, bias: bias, adds: false, out: out)
-            gelu(out)
+            gelu(out, isQuick: false)
         case .siluMultiply(let both):
             matmul.multiply(operand, weights.matrix, bias: bias, adds: false, out: both)
             siluMultiply(both, out: out)
@@ -47,7 +53,7 @@ extension CUDAOperators {
 
     private func end(_ epilogue: LinearEpilogue, _ out: Tensor) -> SkinnyProducts.End {
         switch epilogue {
-        case .none: out.elementType == .f32 ? .f32 : .bf16
+        case .none, .quickGELU: out.elementType == .f32 ? .f32 : .bf16
         case .gelu: .gelu
         case .addToOutput: .add
         case .siluMultiply: .gated

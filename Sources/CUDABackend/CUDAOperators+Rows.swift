@@ -49,12 +49,12 @@ extension CUDAOperators {
             [.init(x), .init(out), .init(rowCount), .init(columnCount)])
     }
 
-    // x[i] = x[i] · ½ · (1 + erf(x[i] / √2))
-    func gelu(_ x: Tensor) {
+    // x[i] = x[i] · ½ · (1 + erf(x[i] / √2)), or x[i] / (1 + exp(−1.702 · x[i])) if it is the quick one
+    func gelu(_ x: Tensor, isQuick: Bool) {
         stream.launch(
             rows.gelu, grid: (blocks(x.elementCount, perBlock: 2048, most: 32), 1, 1), block: 256,
             work: KernelWork(bytes: 2 * x.byteCount),
-            [.init(x), .init(wide: UInt64(x.elementCount))])
+            [.init(x), .init(wide: UInt64(x.elementCount)), .init(isQuick ? 1 : 0)])
     }
 
     // out[r] = x[rows[r]]
@@ -99,11 +99,27 @@ extension CUDAOperators {
         qkv: Tensor, heads: HeadLayout, norms: HeadNorms?, rotary: RotaryTable, batch: AttentionBatch,
         cache: KVLayer,
     ) {
+        turn(
+            qkv, heads, rotary, batch.positions, norms: norms, slots: batch.slots, keys: cache.keys,
+            values: cache.values, pageSize: cache.pageSize, slotCount: cache.keys.shape[0] * cache.pageSize)
+    }
+
+    // The same in place, for queries and keys
+    func rotate(qkv: Tensor, heads: HeadLayout, rotary: RotaryTable, positions: Tensor) {
+        turn(qkv, heads, rotary, positions)
+    }
+
+    private func turn(
+        _ qkv: Tensor, _ heads: HeadLayout, _ rotary: RotaryTable, _ positions: Tensor,
+        norms: HeadNorms? = nil, slots: Tensor? = nil, keys: Tensor? = nil, values: Tensor? = nil,
+        pageSize: Int = 1, slotCount: Int = 0,
+    ) {
         let tokenCount = qkv.shape.rowCount, pairs = rotary.cosines.shape.columnCount
         precondition(qkv.shape.columnCount == heads.columnCount, "qkv is [T, queries, keys and values]")
         precondition(
             heads.headDim.isMultiple(of: 8) && heads.headDim <= 256 && pairs.isMultiple(of: 4)
                 && 2 * pairs <= heads.headDim, "heads of a multiple of 8 values, turned by fours")
+        precondition(rotary.axes?.elementCount ?? pairs == pairs, "an axis for each pair")
         var lanes = 1
         while lanes < heads.headDim / 8 { lanes *= 2 }
         let threads = 192
@@ -112,12 +128,11 @@ extension CUDAOperators {
             grid: (tokenCount, ((heads.heads + 2 * heads.keyValueHeads) * lanes + threads - 1) / threads, 1),
             block: threads, work: KernelWork(bytes: 2 * qkv.byteCount),
             [
-                .init(qkv), .init(rotary.cosines), .init(rotary.sines), .init(batch.positions),
-                .init(batch.slots), .init(norms?.queryWeight), .init(norms?.keyWeight),
-                .init(norms?.epsilon ?? 0), .init(cache.keys), .init(cache.values), .init(tokenCount),
+                .init(qkv), .init(rotary.cosines), .init(rotary.sines), .init(positions),
+                .init(rotary.axes), .init(slots), .init(norms?.queryWeight), .init(norms?.keyWeight),
+                .init(norms?.epsilon ?? 0), .init(keys), .init(values), .init(tokenCount),
                 .init(heads.heads), .init(heads.keyValueHeads), .init(heads.headDim), .init(pairs),
-                .init(cache.pageSize), .init(cache.keys.shape[0] * cache.pageSize),
-                .init(rotary.cosines.shape[0]),
+                .init(pageSize), .init(slotCount), .init(rotary.cosines.shape[0]),
             ])
     }
 

@@ -15,15 +15,70 @@ extension CheckedPair {
             let out = try poisonedOperand([count * length, width])
             let scale = 1 / Float(headDim).squareRoot()
             reference.operators.fullAttention(
-                qkv: qkv.reference, length: length, heads: heads, headDim: headDim, scale: scale,
-                out: out.reference)
+                qkv: qkv.reference, sequences: PackedSequences(count: count, length: length), heads: heads,
+                headDim: headDim, scale: scale, out: out.reference)
             device.operators.fullAttention(
-                qkv: qkv.device, length: length, heads: heads, headDim: headDim, scale: scale, out: out.device
-            )
+                qkv: qkv.device, sequences: PackedSequences(count: count, length: length), heads: heads,
+                headDim: headDim, scale: scale, out: out.device)
             try compare(
                 "fullAttention", "\(count)×\(length), \(heads) heads of \(headDim)", out,
                 tolerance: Self.tolerance)
         }
+    }
+
+    func checkUnequalSequences() throws(DeviceError) {
+        for (lengths, heads, headDim) in [
+            ([1], 2, 64), ([64, 16, 64, 4, 1], 3, 80), ([300, 1, 129], 2, 72), ([4, 4, 8], 2, 16),
+        ] {
+            let tokenCount = lengths.reduce(0, +), width = heads * headDim, scale = Float(0.1)
+            let begins = lengths.reduce(into: [0]) { $0.append($0[$0.count - 1] + $1) }.map { Int32($0) }
+            let starts = try integers(begins, [begins.count]), longest = lengths.max() ?? 1
+            let qkv = try operand(numbers(tokenCount * 3 * width), [tokenCount, 3 * width])
+            let out = try poisonedOperand([tokenCount, width])
+            for (side, keyPath) in [(reference, \Twin.reference), (device, \Twin.device)] {
+                side.operators.fullAttention(
+                    qkv: qkv[keyPath: keyPath],
+                    sequences: PackedSequences(starts: starts[keyPath: keyPath], longest: longest),
+                    heads: heads, headDim: headDim, scale: scale, out: out[keyPath: keyPath])
+            }
+            try compare(
+                "fullAttention", "lengths \(lengths), \(heads) heads of \(headDim)", out,
+                tolerance: Self.tolerance)
+        }
+    }
+
+    /// Rotation in place, by one position a token and by two.
+    func checkRotation() throws(DeviceError) {
+        for (tokenCount, heads, headDim, axisCount) in [(1, 2, 16, 1), (70, 3, 80, 2), (9, 16, 64, 2)] {
+            let layout = HeadLayout(heads: heads, keyValueHeads: heads, headDim: headDim)
+            let pairs = headDim / 2, positionCount = 50
+            let qkv = try operand(numbers(tokenCount * layout.columnCount), [tokenCount, layout.columnCount])
+            let (cosines, sines) = try angles(positionCount, pairs)
+            let axes = try integers((0..<pairs).map { Int32($0 * axisCount / pairs) }, [pairs])
+            let positions = try integers(
+                (0..<(axisCount * tokenCount)).map { _ in Int32(below(positionCount)) },
+                [axisCount, tokenCount])
+            for (side, keyPath) in [(reference, \Twin.reference), (device, \Twin.device)] {
+                side.operators.rotate(
+                    qkv: qkv[keyPath: keyPath], heads: layout,
+                    rotary: RotaryTable(
+                        cosines: cosines[keyPath: keyPath], sines: sines[keyPath: keyPath],
+                        axes: axisCount > 1 ? axes[keyPath: keyPath] : nil),
+                    positions: positions[keyPath: keyPath])
+            }
+            try compare(
+                "rotate", "\(tokenCount) tokens, \(heads) heads of \(headDim), \(axisCount) axes", qkv,
+                tolerance: 6e-3)
+        }
+    }
+
+    /// Cosines and sines of random angles, f32 [positions, pairs].
+    private func angles(_ positions: Int, _ pairs: Int) throws(DeviceError) -> (Twin, Twin) {
+        let angles = (0..<(positions * pairs)).map { _ in Float(below(1000)) / 1000 }
+        return (
+            try floats(angles.map { 1 - 2 * $0 * $0 }, [positions, pairs]),
+            try floats(angles.map { 2 * $0 * (1 - $0 * $0).squareRoot() }, [positions, pairs])
+        )
     }
 
     func checkPagedAttention() throws(DeviceError) {
@@ -78,12 +133,14 @@ extension CheckedPair {
         }
         let tokenCount = positions.count, longest = spans.map(\.1).max() ?? 1
         let qkv = try operand(numbers(tokenCount * layout.columnCount), [tokenCount, layout.columnCount])
-        let angles = (0..<(longest * rotates / 2)).map { _ in Float(below(1000)) / 1000 }
-        let cosines = try floats(angles.map { 1 - 2 * $0 * $0 }, [longest, rotates / 2])
-        let sines = try floats(angles.map { 2 * $0 * (1 - $0 * $0).squareRoot() }, [longest, rotates / 2])
+        let (cosines, sines) = try angles(longest, rotates / 2)
         let norms = (try floats(numbers(headDim), [headDim]), try floats(numbers(headDim), [headDim]))
+        // With an even number of sequences tokens have three positions each.
+        let axisCount = spans.count.isMultiple(of: 2) ? 3 : 1
+        let others = (1..<axisCount).flatMap { _ in positions.map { _ in Int32(below(longest)) } }
+        let axes = try integers((0..<(rotates / 2)).map { Int32($0 % axisCount) }, [rotates / 2])
         let (placed, stored, begins) = (
-            try integers(positions, [tokenCount]), try integers(slots, [tokenCount]),
+            try integers(positions + others, [axisCount, tokenCount]), try integers(slots, [tokenCount]),
             try integers(starts, [spans.count + 1])
         )
         let lengths = try integers(spans.map { Int32($0.1) }, [spans.count])
@@ -105,7 +162,9 @@ extension CheckedPair {
                         queryWeight: norms.0[keyPath: keyPath], keyWeight: norms.1[keyPath: keyPath],
                         epsilon: 1e-6)
                     : nil,
-                rotary: RotaryTable(cosines: cosines[keyPath: keyPath], sines: sines[keyPath: keyPath]),
+                rotary: RotaryTable(
+                    cosines: cosines[keyPath: keyPath], sines: sines[keyPath: keyPath],
+                    axes: axisCount > 1 ? axes[keyPath: keyPath] : nil),
                 batch: batch, cache: layer)
             side.operators.pagedAttention(
                 qkv: qkv[keyPath: keyPath], heads: layout, scale: 1 / Float(headDim).squareRoot(),

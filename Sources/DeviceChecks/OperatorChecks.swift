@@ -7,7 +7,8 @@ extension CheckedPair {
     package func checkOperators() {
         let parts: [(String, () throws(DeviceError) -> Void)] = [
             ("linear", checkLinear), ("norms", checkNorms), ("rows", checkRows), ("vision", checkVision),
-            ("full attention", checkFullAttention), ("paged attention", checkPagedAttention),
+            ("full attention", checkFullAttention), ("unequal sequences", checkUnequalSequences),
+            ("rotation", checkRotation), ("paged attention", checkPagedAttention),
             ("sample", checkSampling),
         ]
         for (name, body) in parts {
@@ -61,6 +62,7 @@ extension CheckedPair {
                     try run("operand", plain, { _ in .none }, into: try poisonedOperand([m, n]))
                     try run("f32", plain, { _ in .none }, into: try poisonedFloats([m, n]))
                     try run("gelu", plain, { _ in .gelu }, into: try poisonedOperand([m, n]))
+                    try run("quick gelu", plain, { _ in .quickGELU }, into: try poisonedOperand([m, n]))
                     try run(
                         "added", single, { _ in .addToOutput }, into: try floats(numbers(m * n), [m, n]))
                     let both = try poisonedOperand([m, 2 * n])

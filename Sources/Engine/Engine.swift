@@ -46,6 +46,7 @@ package final class Engine: Sendable {
         limits = EngineLimits(
             maxSequenceLength: plan.limits.sequenceLength,
             maxImageTokens: plan.limits.imagePageCount * plan.limits.rowsPerImagePage,
+            imageTokensPerPage: plan.limits.rowsPerImagePage,
             maxImages: plan.limits.imageCapacity, maxQueuedRequests: configuration.queuedRequests,
             vocabularyCount: min(vocabularyCount, model.description.text.vocabularyCount))
         self.endIDs = endIDs
@@ -161,7 +162,9 @@ package final class Engine: Sendable {
         guard sizes.count <= limits.maxImages else {
             throw .tooManyImages(count: sizes.count, limit: limits.maxImages)
         }
-        let tokens = sizes.values.reduce(0, +)
+        // Each picture has pages of its own.
+        let rows = limits.imageTokensPerPage
+        let tokens = sizes.values.reduce(0) { $0 + ($1 + rows - 1) / rows * rows }
         guard tokens <= limits.maxImageTokens else {
             throw .tooManyImageTokens(count: tokens, limit: limits.maxImageTokens)
         }
@@ -183,6 +186,8 @@ package struct EngineLimits: Sendable, Hashable {
     package var maxSequenceLength: Int
     /// The most image tokens of one request.
     package var maxImageTokens: Int
+    /// The tokens of a picture count as whole pages of so many.
+    package var imageTokensPerPage: Int
     /// The most pictures of one request.
     package var maxImages: Int
     /// Requests that may wait.
@@ -192,11 +197,12 @@ package struct EngineLimits: Sendable, Hashable {
 
     /// Takes all bounds.
     package init(
-        maxSequenceLength: Int, maxImageTokens: Int, maxImages: Int, maxQueuedRequests: Int,
-        vocabularyCount: Int,
+        maxSequenceLength: Int, maxImageTokens: Int, imageTokensPerPage: Int = 1, maxImages: Int,
+        maxQueuedRequests: Int, vocabularyCount: Int,
     ) {
         self.maxSequenceLength = maxSequenceLength
         self.maxImageTokens = maxImageTokens
+        self.imageTokensPerPage = imageTokensPerPage
         self.maxImages = maxImages
         self.maxQueuedRequests = maxQueuedRequests
         self.vocabularyCount = vocabularyCount

@@ -6,10 +6,11 @@ import Tensors
 ///
 /// T tokens, S sequences, R rows of logits, P columns of the page table:
 ///
-///     ids T | image rows T | positions T | slots T | starts S + 1 | lengths S | page table S · P | logit rows R
+///     ids T | image rows T | positions axes · T | slots T | starts S + 1 | lengths S | page table S · P | logit rows R
 struct PackedInputs {
     private(set) var values: [Int32] = []
     private let tokenCount: Int
+    private let axisCount: Int
     private let sequenceCount: Int
     private let singleCount: Int
     private let pageColumns: Int
@@ -19,10 +20,10 @@ struct PackedInputs {
 
     /// Packs `sequences`, none of them empty and those of one token first, for pages of `pageSize` tokens.
     ///
-    /// Up to `paddedCount` sequences of one token that store nothing are added. `resultRow` finds the row among the
+    /// Tokens have `axisCount` positions, one or three. Up to `paddedCount` sequences of one token that store nothing are added. `resultRow` finds the row among the
     /// results of the step before for a token that step chose.
     init(
-        _ sequences: [SequenceStep], paddedCount: Int, pageColumns: Int, pageSize: Int,
+        _ sequences: [SequenceStep], axisCount: Int, paddedCount: Int, pageColumns: Int, pageSize: Int,
         resultRow: (Int) -> Int32,
     ) {
         let padding = max(0, paddedCount - sequences.count)
@@ -30,6 +31,7 @@ struct PackedInputs {
         sequenceCount = sequences.count + padding
         singleCount = sequences.prefix { $0.tokens.count == 1 }.count + padding
         self.pageColumns = pageColumns
+        self.axisCount = axisCount
         maxQueryCount = sequences.map(\.tokens.count).max() ?? 1
         maxContextLength = sequences.map { $0.start + $0.tokens.count }.max() ?? 0
         var logitRows: [Int32] = []
@@ -52,14 +54,21 @@ struct PackedInputs {
         rowCount = logitRows.count
         let none = [Int32](repeating: -1, count: padding)
         let zeros = [Int32](repeating: 0, count: padding)
-        values.reserveCapacity(4 * tokenCount + sequenceCount * (2 + pageColumns) + 1 + rowCount)
+        values.reserveCapacity(
+            (3 + axisCount) * tokenCount + sequenceCount * (2 + pageColumns) + 1 + rowCount)
         values += ids
         for sequence in sequences { values += sequence.imageRows }
         values += none
-        for sequence in sequences {
-            for place in 0..<sequence.tokens.count { values.append(Int32(sequence.start + place)) }
+        for axis in 0..<axisCount {
+            for sequence in sequences {
+                if let places = sequence.places, axisCount > 1 {
+                    for place in places { values.append(place[axis]) }
+                } else {
+                    for place in 0..<sequence.tokens.count { values.append(Int32(sequence.start + place)) }
+                }
+            }
+            values += zeros
         }
-        values += zeros
         for sequence in sequences {
             for position in sequence.start..<(sequence.start + sequence.tokens.count) {
                 // Safe: the scheduler gives a sequence pages for all of its tokens.
@@ -88,7 +97,8 @@ struct PackedInputs {
         }
         let ids = next(tokenCount), imageRows = next(tokenCount)
         let attention = AttentionBatch(
-            positions: next(tokenCount), slots: next(tokenCount), queryStarts: next(sequenceCount + 1),
+            positions: next(axisCount * tokenCount), slots: next(tokenCount),
+            queryStarts: next(sequenceCount + 1),
             contextLengths: next(sequenceCount),
             pageTable: next(sequenceCount * pageColumns).reshaped([sequenceCount, pageColumns]),
             sequenceCount: sequenceCount, singleCount: singleCount, maxQueryCount: maxQueryCount,

@@ -21,16 +21,16 @@ struct MemoryPlan {
             2 * text.layerCount * text.heads.keyValueHeads * text.heads.headDim * configuration.pageSize
             * configuration.elementType.byteCount
         let budget = Int(Double(device.freeByteCount) * configuration.memoryFraction)
-        let rows = model.vision?.tokensPerTile ?? 1
+        let rows = model.vision?.cut.tokensPerPage ?? 1
         let imagePageBytes = rows * text.hiddenSize * ElementType.f32.byteCount
-        let tilesPerImage = model.vision.map { $0.tiling.maxTiles + 1 } ?? 0
+        let pagesPerImage = model.vision?.cut.mostPages ?? 0
         let imagePages =
             model.vision == nil
             ? 0
             : min(
                 min(configuration.imageCacheBytes, budget / 4) / imagePageBytes,
                 // What the entries could take, if each were as large as a picture gets by default.
-                max(1, configuration.imageCapacity) * max(tilesPerImage, 1))
+                max(1, configuration.imageCapacity) * max(pagesPerImage, 1))
         let sequencePages = (length + configuration.pageSize - 1) / configuration.pageSize
         let wanted =
             configuration.cachedTokens.map { $0 / configuration.pageSize }
@@ -50,6 +50,7 @@ struct MemoryPlan {
             imagePageCount: imagePages,
             rowsPerImagePage: rows, tilesPerStep: configuration.tilesPerStep ?? device.preferredTilesPerStep,
             preparations: configuration.decoders)
+        limits.encodesWholePictures = model.vision?.cut.isWhole ?? false
         limits.keepsPrefixes = configuration.keepsPrefixes
     }
 }

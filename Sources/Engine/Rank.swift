@@ -13,10 +13,12 @@ final class Rank {
     private let cache: [KVLayer]
     /// f32 [image pages · rows per page, hidden].
     private let embeddings: Tensor
-    /// The numbers from zero, i32 [rows per page · tiles per step].
+    /// The numbers from zero, i32 [the most embeddings of a step].
     private let ascending: Tensor
     private let limits: SchedulerLimits
     private let vocabularyCount: Int
+    /// Positions a token has.
+    private let axisCount: Int
     private let endIDs: [Int32]
     private let workspace: Workspace
     private let banks: [Bank]
@@ -54,6 +56,7 @@ final class Rank {
         self.endIDs = endIDs
         let text = model.description.text
         self.vocabularyCount = min(vocabularyCount, text.vocabularyCount)
+        axisCount = text.rotary.axisCount
         let shape: Shape = [limits.pageCount, text.heads.keyValueHeads, limits.pageSize, text.heads.headDim]
         var cache: [KVLayer] = []
         for _ in 0..<text.layerCount {
@@ -65,14 +68,17 @@ final class Rank {
         self.cache = cache
         let rows = max(1, limits.imagePageCount * limits.rowsPerImagePage)
         embeddings = try device.makeTensor([rows, text.hiddenSize], .f32)
-        let ascendingCount = limits.rowsPerImagePage * limits.tilesPerStep
+        // A picture encoded as a whole may be larger than the other steps.
+        let mostPages = max(limits.tilesPerStep, limits.encodesWholePictures ? limits.imagePageCount : 0)
+        let ascendingCount = limits.rowsPerImagePage * mostPages
         ascending = try device.makeTensor([ascendingCount], .i32)
         device.write((0..<Int32(ascendingCount)).map(\.self), to: ascending)
         workspace = try Workspace(device: device, byteCount: 0)
         let padded = device.paddedCount(limits.runningRequests)
         let rowCount = padded + limits.scoresPerStep
         let columns = Self.pageColumns(limits.pageCount(forTokens: limits.sequenceLength))
-        let capacity = 4 * (limits.tokensPerStep + padded) + padded * (2 + columns) + 1 + rowCount
+        let capacity =
+            (3 + axisCount) * (limits.tokensPerStep + padded) + padded * (2 + columns) + 1 + rowCount
         var banks: [Bank] = []
         for _ in 0..<2 {
             banks.append(
@@ -98,12 +104,10 @@ final class Rank {
     /// To be called before any other step: pages of keys and values are written.
     func warmUp() throws(DeviceError) {
         if let vision = model.description.vision {
-            let size = vision.tiling.tileSize
-            let count = min(limits.tilesPerStep, limits.imagePageCount)
             try encode([
                 PictureTiles(
-                    bytes: [UInt8](repeating: 127, count: count * size * size * 3)[...], size: size,
-                    pages: (0..<PageIndex(count)).map(\.self))
+                    rehearsing: vision.cut, pageCount: min(limits.tilesPerStep, limits.imagePageCount),
+                    mostPages: limits.imagePageCount)
             ])
             try enqueue([])
             _ = try collect()
@@ -137,28 +141,28 @@ final class Rank {
     func encode(_ pictures: [PictureTiles]) throws(DeviceError) {
         guard let size = pictures.first?.size else { return }
         let bank = banks[enqueuedCount % 2]
-        let tileCount = pictures.reduce(0) { $0 + $1.pages.count }
         workspace.reset()
         // [n, size, size, 3]
-        let input = try workspace.take([tileCount, size, size, 3], .u8)
+        let input = try workspace.take([pictures.reduce(0) { $0 + $1.tileCount }, size, size, 3], .u8)
         var first = 0
         for picture in pictures {
-            device.write(picture.bytes, to: input[first..<(first + picture.pages.count)])
-            first += picture.pages.count
+            device.write(picture.bytes, to: input[first..<(first + picture.tileCount)])
+            first += picture.tileCount
         }
-        let output = try model.encode(tiles: input, workspace: workspace)
+        let output = try model.encode(
+            tiles: input, grids: pictures.compactMap(\.grid), workspace: workspace)
         let rows = limits.rowsPerImagePage
-        for (tile, page) in pictures.flatMap(\.pages).enumerated() {
-            let target = Int(page) * rows
-            device.operators.gatherRows(
-                output, rows: ascending[(tile * rows)..<((tile + 1) * rows)],
-                out: embeddings[target..<(target + rows)])
-        }
         first = 0
         for (index, picture) in pictures.enumerated() {
-            let range = (first * rows)..<((first + picture.pages.count) * rows)
-            device.operators.countFaults(output[range], out: bank.faults[index..<(index + 1)])
-            first += picture.pages.count
+            let end = first + picture.tokenCount(rowsPerPage: rows)
+            device.operators.countFaults(output[first..<end], out: bank.faults[index..<(index + 1)])
+            for page in picture.pages where first < end {
+                let count = min(rows, end - first), target = Int(page) * rows
+                device.operators.gatherRows(
+                    output, rows: ascending[first..<(first + count)],
+                    out: embeddings[target..<(target + count)])
+                first += count
+            }
         }
         bank.pictureCount = pictures.count
     }
@@ -184,7 +188,8 @@ final class Rank {
         let padded = repeats ? device.paddedCount(ordered.count) : ordered.count
         let columns = Self.pageColumns(ordered.map(\.pages.count).max() ?? 0)
         let packed = PackedInputs(
-            ordered, paddedCount: padded, pageColumns: columns, pageSize: limits.pageSize
+            ordered, axisCount: axisCount, paddedCount: padded, pageColumns: columns,
+            pageSize: limits.pageSize
         ) { sequence in
             // Safe: the scheduler names a sequence of the step before.
             other.choiceRows[sequence]
@@ -241,15 +246,6 @@ struct StepResult {
     var tokens: [RequestID: SampledToken] = [:]
     /// By picture that went through the tower, whether its embeddings are finite.
     var soundPictures: [Bool] = []
-}
-
-/// Tiles of one picture on their way through the tower.
-struct PictureTiles {
-    /// u8 [n, size, size, 3].
-    let bytes: ArraySlice<UInt8>
-    let size: Int
-    /// Where the embeddings go, one page a tile.
-    let pages: [PageIndex]
 }
 
 /// Random numbers by position, so that a token's draw depends on its request alone.

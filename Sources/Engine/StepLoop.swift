@@ -236,10 +236,8 @@ final class StepLoop: @unchecked Sendable {
         var parts: [PictureTiles] = []
         var keys: [ImageKey] = []
         for step in steps {
-            guard let made = tiles[step.key], made.tileCount >= step.tiles.upperBound else { continue }
-            let size = made.tileSize * made.tileSize * 3
-            let range = (step.tiles.lowerBound * size)..<(step.tiles.upperBound * size)
-            parts.append(PictureTiles(bytes: made.bytes[range], size: made.tileSize, pages: step.pages))
+            guard let made = tiles[step.key], let part = PictureTiles(made, step) else { continue }
+            parts.append(part)
             keys.append(step.key)
             // The scheduler counts what it plans as done.
             if scheduler.images[step.key]?.state == .ready { tiles[step.key] = nil }

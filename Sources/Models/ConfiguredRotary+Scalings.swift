@@ -15,7 +15,9 @@ extension ConfiguredRotary {
     /// The scaling `parameters` names; the first files with LongRoPE called it su, or yarn.
     static func kind(_ parameters: ConfigSection) throws(CheckpointError) -> Kind {
         let key = parameters.value("rope_type") == nil ? "type" : "rope_type"
-        let name = try parameters.string(key, or: Kind.default.rawValue)
+        var name = try parameters.string(key, or: Kind.default.rawValue)
+        // Version 4's name for sections without scaling.
+        if name == "mrope" { name = Kind.default.rawValue }
         let kind = name == "su" ? .longrope : Kind(rawValue: name)
         guard let kind else {
             let supported = Kind.allCases.map(\.rawValue).joined(separator: ", ")

@@ -1,4 +1,5 @@
 import Checkpoints
+import JSON
 
 /// A rotary embedding as configured, and how far it reaches.
 struct ConfiguredRotary {
@@ -22,6 +23,7 @@ struct ConfiguredRotary {
             return
         }
         let kind = try Self.kind(parameters)
+        shape.sections = try Self.sections(parameters, pairCount: shape.pairCount(headDim: headDim))
         // The tower's own setting counts before that of its scaling.
         let lengths = text.value("original_max_position_embeddings") == nil ? parameters : text
         let trained = try lengths.int(
@@ -55,6 +57,22 @@ struct ConfiguredRotary {
             maxPositions = configured
         }
         self.shape = shape
+    }
+
+    /// The pairs that turn by time, height and width (`mrope_section`); nil where there is nothing of it.
+    private static func sections(
+        _ parameters: ConfigSection, pairCount: Int,
+    ) throws(CheckpointError) -> [Int]? {
+        let key = "mrope_section"
+        guard let value = parameters.value(key) else { return nil }
+        let sections = value.array?.compactMap(\.int) ?? []
+        guard sections.count == 3, sections.allSatisfy({ (0...pairCount).contains($0) }),
+            sections.reduce(0, +) == pairCount
+        else {
+            throw parameters.refusal(
+                key, "is \(value.summary), but must be three numbers that sum to \(pairCount)")
+        }
+        return sections
     }
 
     /// The part of a head that turns, by the first of `sections` that says.

@@ -38,6 +38,11 @@ package struct Loader: Sendable {
         try ModelError.wrapping { () throws(CheckpointError) in try weights.take(tensor, shape: shape) }
     }
 
+    /// A host tensor of zeros in the type of `tensor`.
+    func zeros(_ shape: Shape, as tensor: Tensor) throws(ModelError) -> Tensor {
+        try ModelError.wrapping { () throws(CheckpointError) in try .zeros(shape, tensor.elementType) }
+    }
+
     /// `tensor` of `shape`, on the device in f32: weights of norms, biases, scales.
     package func vector(_ tensor: String, shape: Shape) throws(ModelError) -> Tensor {
         try load(try take(tensor, shape: shape), as: .f32)

@@ -25,6 +25,8 @@ package enum ModelFamilies {
     package static let all: [any ModelFamily] = [
         InternVLChat(),
         InternVLTransformers(),
+        QwenVLFamily.two,
+        QwenVLFamily.twoAndAHalf,
     ]
 
     /// Reads and checks the configuration of the checkpoint in `folder`; weights are not touched.

@@ -6,6 +6,8 @@ package struct RotaryShape: Sendable, Hashable {
     package var fraction: Double
     /// The stretching.
     package var scaling: Scaling
+    /// How many pairs turn by a token's time, height and width, in this order; nil where a token has one position.
+    package var sections: [Int]?
 
     /// A way to stretch.
     package enum Scaling: Sendable, Hashable {
@@ -38,6 +40,9 @@ package struct RotaryShape: Sendable, Hashable {
         self.fraction = fraction
         self.scaling = scaling
     }
+
+    /// Positions a token has.
+    package var axisCount: Int { sections?.count ?? 1 }
 
     /// How many pairs of values turn in a head of `headDim`.
     package func pairCount(headDim: Int) -> Int { Int(Double(headDim) * fraction) / 2 }

@@ -5,8 +5,12 @@ import Tensors
 /// A text tower as its part of config.json describes it.
 enum TextConfig {
     /// Reads and checks the sizes of the text tower in `section`; `tied` holds where it says nothing of tied heads.
-    static func read(_ section: ConfigSection, tied: Bool) throws(CheckpointError) -> TextShape {
-        let kind = try kind(section)
+    ///
+    /// The tower is of the kind that `model_type` says, or of `type`.
+    static func read(
+        _ section: ConfigSection, kind type: String? = nil, tied: Bool,
+    ) throws(CheckpointError) -> TextShape {
+        let kind = try kind(section, type)
         let activation = try section.string("hidden_act", or: "silu")
         guard activation == "silu" else {
             throw section.refusal("hidden_act", "is \"\(activation)\", but only silu is supported")
@@ -33,8 +37,8 @@ enum TextConfig {
             names: kind.names)
     }
 
-    private static func kind(_ section: ConfigSection) throws(CheckpointError) -> TextKind {
-        let type = try section.string("model_type")
+    private static func kind(_ section: ConfigSection, _ type: String?) throws(CheckpointError) -> TextKind {
+        let type = if let type { type } else { try section.string("model_type") }
         guard let kind = TextKind.all.first(where: { $0.modelType == type }) else {
             let supported = TextKind.all.map(\.modelType).joined(separator: ", ")
             throw section.refusal(

@@ -1,3 +1,4 @@
+package import Images
 package import Tensors
 
 /// A loaded model: a text tower, and a vision tower where the checkpoint has one.
@@ -7,10 +8,11 @@ package protocol VisionLanguageModel: Sendable {
     /// Shapes, limits and the rules for pictures, as the checkpoint's configuration gives them.
     var description: ModelDescription { get }
 
-    /// Embeds tiles for the text tower; the result lies in `workspace`.
+    /// Embeds pictures for the text tower; the result, f32 [image tokens, hidden], lies in `workspace`.
     ///
-    /// tiles is u8 [n, tileSize, tileSize, 3]; the result is f32 [n · tokensPerTile, hidden].
-    func encode(tiles: Tensor, workspace: Workspace) throws(DeviceError) -> Tensor
+    /// tiles is u8 [n, size, size, 3], tiles or patches as the vision tower's `cut` says, one picture after another.
+    /// `grids` are the pictures' grids of image tokens, none where tiles go through the tower one by one.
+    func encode(tiles: Tensor, grids: [TokenGrid], workspace: Workspace) throws(DeviceError) -> Tensor
 
     /// Runs the tokens of `batch` through the text tower, storing their keys and values.
     ///

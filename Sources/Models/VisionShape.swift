@@ -1,3 +1,4 @@
+import Checkpoints
 package import Images
 
 /// Sizes and settings of the vision tower, and how pictures become tokens.
@@ -8,16 +9,18 @@ package struct VisionShape: Sendable, Hashable {
     package var hiddenSize: Int
     /// Attention heads.
     package var heads: Int
-    /// How pictures are cut; `tileSize` is the side the tower takes.
-    package var tiling: TilingOptions
+    /// How pictures are cut.
+    package var cut: ImageCut
     /// Side of a patch, in pixels.
     package var patchSize: Int
-    /// Image tokens a tile becomes.
-    package var tokensPerTile: Int
     /// What stands round the image tokens of a picture in the prompt, and for each of them.
     package var markers: ImageMarkers
     /// Width of the MLP.
     package var intermediateSize: Int
+    /// The activation of the MLP.
+    package var activation: Activation
+    /// Layers whose attention sees the whole picture where it is cut into windows.
+    package var wholeLayers: Set<Int> = []
     /// The norm before attention and MLP.
     package var norm: Norm
     /// Whether queries, keys and values add a bias.
@@ -37,27 +40,41 @@ package struct VisionShape: Sendable, Hashable {
         case rms(epsilon: Float)
     }
 
+    /// What an MLP does between its products.
+    package enum Activation: Sendable, Hashable {
+        /// GELU by the error function.
+        case gelu
+        /// GELU by the logistic function.
+        case quickGELU
+        /// SiLU of a gate, times the other half.
+        case gatedSiLU
+    }
+
     /// Values ImageNet pictures are normalised by.
     package static let imageNetMean: [Float] = [0.485, 0.456, 0.406]
     /// Values ImageNet pictures are normalised by.
     package static let imageNetDeviation: [Float] = [0.229, 0.224, 0.225]
 
+    /// Values CLIP's pictures are normalised by.
+    package static let clipMean: [Float] = [0.481_454_66, 0.457_827_5, 0.408_210_73]
+    /// Values CLIP's pictures are normalised by.
+    package static let clipDeviation: [Float] = [0.268_629_54, 0.261_302_58, 0.275_777_11]
+
     /// Takes checked sizes.
     package init(
-        layerCount: Int, hiddenSize: Int, heads: Int, tiling: TilingOptions, patchSize: Int,
-        tokensPerTile: Int,
-        markers: ImageMarkers, intermediateSize: Int = 0, norm: Norm = .layer(epsilon: 1e-6),
+        layerCount: Int, hiddenSize: Int, heads: Int, cut: ImageCut, patchSize: Int, markers: ImageMarkers,
+        intermediateSize: Int = 0, activation: Activation = .gelu, norm: Norm = .layer(epsilon: 1e-6),
         hasQKVBias: Bool = true, queryKeyEpsilon: Float? = nil, mean: [Float] = imageNetMean,
         deviation: [Float] = imageNetDeviation, initializerRange: Float = 0.02,
     ) {
         self.layerCount = layerCount
         self.hiddenSize = hiddenSize
         self.heads = heads
-        self.tiling = tiling
+        self.cut = cut
         self.patchSize = patchSize
-        self.tokensPerTile = tokensPerTile
         self.markers = markers
         self.intermediateSize = intermediateSize
+        self.activation = activation
         self.norm = norm
         self.hasQKVBias = hasQKVBias
         self.queryKeyEpsilon = queryKeyEpsilon
@@ -67,11 +84,16 @@ package struct VisionShape: Sendable, Hashable {
     }
 
     /// Patches along a side of a tile.
-    var patchesPerSide: Int { tiling.tileSize / patchSize }
+    var patchesPerSide: Int { cut.tileSize / patchSize }
     /// Values a head has.
     package var headDim: Int { hiddenSize / heads }
     /// Values of the patches that become one image token, side by side.
-    package var projectorInputs: Int { 4 * hiddenSize }
+    package var projectorInputs: Int {
+        switch cut {
+        case .tiles: 4 * hiddenSize
+        case .patches(let options): options.mergeSize * options.mergeSize * hiddenSize
+        }
+    }
 }
 
 /// The special tokens of pictures in a prompt, by their text.
@@ -88,5 +110,18 @@ package struct ImageMarkers: Sendable, Hashable {
         self.start = start
         self.context = context
         self.end = end
+    }
+}
+
+extension VisionShape {
+    /// Takes over `image_mean` and `image_std` where the preprocessor's configuration has them.
+    mutating func readNormalisation(_ preprocessor: ConfigSection?) throws(CheckpointError) {
+        guard let preprocessor else { return }
+        if let mean = try preprocessor.doubles("image_mean", count: 3) { self.mean = mean.map(Float.init) }
+        guard let deviation = try preprocessor.doubles("image_std", count: 3) else { return }
+        guard deviation.allSatisfy({ $0 > 0 }) else {
+            throw preprocessor.refusal("image_std", "must be above zero")
+        }
+        self.deviation = deviation.map(Float.init)
     }
 }

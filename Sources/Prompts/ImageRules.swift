@@ -4,9 +4,7 @@ import Scheduling
 /// How a model wants its pictures: cut, counted, and marked in the prompt.
 package struct ImageRules: Sendable {
     /// How pictures are cut.
-    package let tiling: TilingOptions
-    /// Image tokens a tile becomes.
-    package let tokensPerTile: Int
+    package let cut: ImageCut
     /// The texts of the special tokens that open a picture, stand for an image token, and close a picture.
     package let start: String
     package let context: String
@@ -15,32 +13,29 @@ package struct ImageRules: Sendable {
     package let modelIdentity: String
 
     /// Takes a model's rules.
-    package init(
-        tiling: TilingOptions, tokensPerTile: Int, start: String, context: String, end: String,
-        modelIdentity: String,
-    ) {
-        self.tiling = tiling
-        self.tokensPerTile = tokensPerTile
+    package init(cut: ImageCut, start: String, context: String, end: String, modelIdentity: String) {
+        self.cut = cut
         self.start = start
         self.context = context
         self.end = end
         self.modelIdentity = modelIdentity
     }
 
+    /// What stands in a prompt where a picture goes.
+    var pair: String { start + end }
+
     /// Reads a picture's header and counts its tokens.
     func plan(
         _ encoded: [UInt8], maxTiles: Int?, limits: ImageLimits, decoder: any ImageDecoder,
     ) throws(ImageError) -> PlannedImage {
         let header = try ImageFile.readHeader(of: encoded, limits: limits)
-        let plan = tiles(width: header.width, height: header.height, maxTiles: maxTiles)
+        let plan = cut.plan(width: header.width, height: header.height, maxTiles: maxTiles)
         // The plan, not the options: requests with other caps that come to the same tiles share the embeddings.
-        let preprocessing =
-            "internvl \(plan.columns)x\(plan.rows) thumbnail \(plan.hasThumbnail) tile \(plan.tileSize)"
-        let key = ContentKey(encoded: encoded, preprocessing: preprocessing, model: modelIdentity)
+        let key = ContentKey(encoded: encoded, preprocessing: plan.name, model: modelIdentity)
         return PlannedImage(
-            key: ImageKey(digest: key.bytes), tokenCount: plan.tileCount * tokensPerTile,
+            key: ImageKey(digest: key.bytes), tokenCount: plan.tokenCount, columns: plan.columns,
             tiles: { () throws(ImageError) -> ImageTiles in
-                ImageTiles(try decoder.decode(encoded, limits: limits), plan: plan)
+                plan.cut(try decoder.decode(encoded, limits: limits))
             })
     }
 
@@ -48,16 +43,10 @@ package struct ImageRules: Sendable {
     func plan(width: Int, height: Int, maxTiles: Int?, limits: ImageLimits) throws(ImageError) -> PlannedImage
     {
         try limits.check(width: width, height: height)
-        let plan = tiles(width: width, height: height, maxTiles: maxTiles)
+        let plan = cut.plan(width: width, height: height, maxTiles: maxTiles)
         let key = ContentKey(encoded: [], preprocessing: "\(width)x\(height)", model: modelIdentity)
         return PlannedImage(
-            key: ImageKey(digest: key.bytes), tokenCount: plan.tileCount * tokensPerTile,
+            key: ImageKey(digest: key.bytes), tokenCount: plan.tokenCount, columns: plan.columns,
             tiles: { () throws(ImageError) -> ImageTiles in throw .empty })
-    }
-
-    private func tiles(width: Int, height: Int, maxTiles: Int?) -> TilingPlan {
-        var options = tiling
-        if let maxTiles { options.maxTiles = maxTiles }
-        return TilingPlan(width: width, height: height, options: options)
     }
 }

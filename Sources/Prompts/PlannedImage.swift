@@ -7,15 +7,19 @@ package struct PlannedImage: Sendable {
     package let key: ImageKey
     /// How many image tokens it becomes.
     package let tokenCount: Int
+    /// Image tokens beside one another; nil where they have no places in two dimensions.
+    package let columns: Int?
     /// Decodes, resizes and cuts the picture.
     package let tiles: @Sendable () throws(ImageError) -> ImageTiles
 
     /// Takes what a planner found.
     package init(
-        key: ImageKey, tokenCount: Int, tiles: @escaping @Sendable () throws(ImageError) -> ImageTiles,
+        key: ImageKey, tokenCount: Int, columns: Int? = nil,
+        tiles: @escaping @Sendable () throws(ImageError) -> ImageTiles,
     ) {
         self.key = key
         self.tokenCount = tokenCount
+        self.columns = columns
         self.tiles = tiles
     }
 }

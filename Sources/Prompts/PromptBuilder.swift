@@ -62,16 +62,17 @@ package struct PromptBuilder: Sendable {
         return try rules.plan(width: width, height: height, maxTiles: maxTiles, limits: limits)
     }
 
-    /// A prompt as text, with `<image>` or `<img></img>` where pictures go.
+    /// A prompt as text, with `<image>` or the marks that open and close a picture where one goes.
     ///
-    /// Without pictures `<image>` is plain text.
+    /// The mark of an image token may stand between these. Without pictures `<image>` is plain text.
     package func prompt(
         text: String, images: [PlannedImage], addSpecialTokens: Bool,
     ) throws(PromptError) -> PreparedPrompt {
         guard let rules, !images.isEmpty else {
             return try expand(tokenizer.encode(text, addSpecialTokens: addSpecialTokens), images: images)
         }
-        let tagged = text.replacing("<image>", with: rules.start + rules.end)
+        let tagged = text.replacing("<image>", with: rules.pair)
+            .replacing(rules.start + rules.context + rules.end, with: rules.pair)
         return try expand(tokenizer.encode(tagged, addSpecialTokens: addSpecialTokens), images: images)
     }
 
@@ -95,7 +96,8 @@ package struct PromptBuilder: Sendable {
         guard let template else { throw .noChatTemplate }
         var text = try template.render(conversation)
         if let rules, !images.isEmpty {
-            let pair = rules.start + rules.end
+            let pair = rules.pair
+            text = text.replacing(rules.start + rules.context + rules.end, with: pair)
             let counts = [rules.context, "<image>", pair].map { text.count(of: $0) }
             guard let mark = zip([rules.context, "<image>", pair], counts).first(where: { $0.1 > 0 }) else {
                 throw .imageCountMismatch(tagCount: 0, imageCount: images.count, tag: rules.context)
@@ -119,7 +121,7 @@ package struct PromptBuilder: Sendable {
         }
         let pairs = zip(ids, ids.dropFirst()).count { $0 == markers.start && $1 == markers.end }
         guard pairs == images.count else {
-            throw .imageCountMismatch(tagCount: pairs, imageCount: images.count, tag: rules.start + rules.end)
+            throw .imageCountMismatch(tagCount: pairs, imageCount: images.count, tag: rules.pair)
         }
         guard pairs > 0 else { return PreparedPrompt(tokenIDs: ids) }
         var expanded: [Int32] = []
@@ -129,7 +131,10 @@ package struct PromptBuilder: Sendable {
             expanded.append(id)
             guard id == markers.start, next == markers.end else { continue }
             let image = images[spans.count]
-            spans.append(ImageSpan(key: image.key, start: expanded.count, tokenCount: image.tokenCount))
+            spans.append(
+                ImageSpan(
+                    key: image.key, start: expanded.count, tokenCount: image.tokenCount,
+                    columns: image.columns))
             expanded += repeatElement(markers.context, count: image.tokenCount)
         }
         return PreparedPrompt(tokenIDs: expanded, images: spans)

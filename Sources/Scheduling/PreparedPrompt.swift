@@ -21,13 +21,18 @@ package struct ImageSpan: Hashable, Sendable {
     package let start: Int
     /// How many image tokens it has.
     package let tokenCount: Int
+    /// Image tokens beside one another where they have places in two dimensions; nil where they follow one another as
+    /// words do.
+    package let columns: Int?
 
-    /// A span of at least one token.
-    package init(key: ImageKey, start: Int, tokenCount: Int) {
+    /// A span of at least one token, in whole rows.
+    package init(key: ImageKey, start: Int, tokenCount: Int, columns: Int? = nil) {
         precondition(start >= 0 && tokenCount > 0, "a span holds tokens")
+        precondition(columns.map { $0 > 0 && tokenCount.isMultiple(of: $0) } ?? true, "rows are whole")
         self.key = key
         self.start = start
         self.tokenCount = tokenCount
+        self.columns = columns
     }
 
     /// The indices of its tokens.

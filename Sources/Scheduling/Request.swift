@@ -9,6 +9,8 @@ struct Request: Sendable {
     private(set) var tokens: [Int32]
     /// What each token is, for finding what is stored already.
     private(set) var keys: [TokenKey]
+    /// Where its tokens stand; nil where that is their index.
+    let planePositions: PlanePositions?
     /// How many of the tokens have their keys and values stored, or will have by the steps that are planned.
     var storedCount = 0
     /// How many of these are sound: a token was chosen after them, or they were kept already.
@@ -44,6 +46,7 @@ struct Request: Sendable {
         self.seed = seed
         tokens = prompt.tokenIDs
         keys = TokenKey.keys(of: prompt)
+        planePositions = PlanePositions(prompt)
         self.isSibling = isSibling
         if sampling.penalties.needCounts, sampling.penalties.countsPrompt {
             for id in prompt.textTokens() { counter.add(id) }

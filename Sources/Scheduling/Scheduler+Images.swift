@@ -15,7 +15,9 @@ extension Scheduler {
                         ImagePreparation(key: span.key, request: running[index].id, index: place))
                     preparingCount += 1
                 case .prepared(let encoded) where budget > 0:
-                    let tiles = encoded..<min(encoded + budget, entry.pages.count)
+                    let most = limits.encodesWholePictures ? Int.max : encoded + budget
+                    let tiles = encoded..<min(most, entry.pages.count)
+                    if tiles.count > budget, !plan.visions.isEmpty { continue }
                     plan.visions.append(
                         VisionStep(key: span.key, tiles: tiles, pages: Array(entry.pages[tiles])))
                     budget -= tiles.count

@@ -216,7 +216,7 @@ package struct Scheduler: Sendable {
         running[index].scoredCount = max(request.scoredCount, range.upperBound)
         return SequenceStep(
             id: request.id, tokens: tokens(request, range), start: range.lowerBound,
-            imageRows: imageRows(request, range),
+            places: request.planePositions?.places(of: range), imageRows: imageRows(request, range),
             pages: request.pages,
             choice: isLast
                 ? TokenChoice(

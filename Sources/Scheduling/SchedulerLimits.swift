@@ -20,6 +20,8 @@ package struct SchedulerLimits: Sendable, Hashable {
     package var rowsPerImagePage: Int
     /// The most tiles of a step.
     package var tilesPerStep: Int
+    /// Whether the tower takes a picture as a whole; a large one alone may then exceed the tiles of a step.
+    package var encodesWholePictures = false
     /// The most pictures whose tiles are being made at once.
     package var preparations: Int
     /// How often a request may be passed by younger ones.

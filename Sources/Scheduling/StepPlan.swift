@@ -30,12 +30,12 @@ package struct ImagePreparation: Sendable, Hashable {
     package let index: Int
 }
 
-/// Tiles of one picture.
+/// Tiles of one picture, or all of it.
 package struct VisionStep: Sendable, Hashable {
     package let key: ImageKey
-    /// Which of its tiles.
+    /// Which of its tiles, each with the embeddings of a page; all of them where pictures are encoded as a whole.
     package let tiles: Range<Int>
-    /// The pages for the embeddings of those tiles, one a tile.
+    /// The pages for the embeddings of those tiles.
     package let pages: [PageIndex]
 }
 
@@ -46,6 +46,8 @@ package struct SequenceStep: Sendable, Hashable {
     package let tokens: [Int32]
     /// Place of the first one in the sequence: as many are stored already.
     package let start: Int
+    /// Where each token stands in time, height and width; nil where all of these are its place in the sequence.
+    package let places: [PlanePositions.Place]?
     /// For each token the row of the embedding store that stands for it, or −1.
     package let imageRows: [Int32]
     /// Pages of the sequence, enough for the tokens of this step too.
@@ -62,7 +64,7 @@ extension SequenceStep {
         guard let sampling = try? SamplingParameters(maxNewTokens: 1) else { return nil }
         return SequenceStep(
             id: RequestID(UInt64(index)), tokens: [Int32](repeating: 0, count: tokenCount), start: 0,
-            imageRows: [Int32](repeating: -1, count: tokenCount), pages: pages,
+            places: nil, imageRows: [Int32](repeating: -1, count: tokenCount), pages: pages,
             choice: TokenChoice(
                 sampling: sampling, seed: 0, index: 0, forbidsEnd: false, tally: TokenTally()),
             scoring: nil)

@@ -44,7 +44,8 @@ package protocol Operators: Sendable {
     /// is first n[i] = x[i] / √(meanᵢ x[i]² + ε) · weight[i], i over the whole head; without, n = x. Rotation is by
     /// halves (GPT-NeoX) of a head's first R values, R being twice the columns of `rotary`, at most headDim:
     /// out[i] = n[i]·cos − n[i + R/2]·sin, out[i + R/2] = n[i + R/2]·cos + n[i]·sin for i < R/2, with cos and sin of
-    /// `rotary` at [positions[t], i]; values from R on stay as they are in n.
+    /// `rotary` at [positions[t], i], or at [positions[axes[i], t], i] where the table has axes; values from R on stay as
+    /// they are in n.
     func rotateAndStore(
         qkv: Tensor, heads: HeadLayout, norms: HeadNorms?, rotary: RotaryTable, batch: AttentionBatch,
         cache: KVLayer)
@@ -58,6 +59,11 @@ package protocol Operators: Sendable {
 
     // MARK: Vision tower
 
+    /// Rotates queries and keys in place as `rotateAndStore` does without norms; the values stay.
+    ///
+    /// qkv is an operand [T, 3 · heads · headDim]; positions is i32 [T], or [axes, T] where the table has axes.
+    func rotate(qkv: Tensor, heads: HeadLayout, rotary: RotaryTable, positions: Tensor)
+
     /// out[n·P + p, (c·s + y)·s + x] = (tiles[n, py·s + y, px·s + x, c] / 255 − mean[c]) / deviation[c]: the rows of a
     /// strided convolution of patch size s, P patches a tile, row by row. tiles is u8 [n, size, size, 3], out an operand.
     func patchRows(tiles: Tensor, patchSize: Int, mean: [Float], deviation: [Float], out: Tensor)
@@ -65,9 +71,10 @@ package protocol Operators: Sendable {
     ///
     /// patches is an operand [n·P, C], classToken f32 [C], positions f32 [1 + P, C], out f32 [n, 1 + P, C].
     func addPositions(patches: Tensor, classToken: Tensor, positions: Tensor, out: Tensor)
-    /// Attention without a mask within each of the n sequences of `length` tokens in qkv [n·length, 3·heads·headDim]
-    /// (queries, keys, values; as many key heads as query heads); out is [n·length, heads·headDim]. Both are operands.
-    func fullAttention(qkv: Tensor, length: Int, heads: Int, headDim: Int, scale: Float, out: Tensor)
+    /// Attention without a mask within each of `sequences` in qkv [T, 3·heads·headDim] (queries, keys, values; as many key
+    /// heads as query heads); out is [T, heads·headDim]. Both are operands.
+    func fullAttention(
+        qkv: Tensor, sequences: PackedSequences, heads: Int, headDim: Int, scale: Float, out: Tensor)
     /// Drops each tile's class token and joins 2 × 2 neighbours (InternVL's pixel shuffle, version 2, factor ½).
     ///
     /// x is f32 [n, 1 + side², C]; out is f32 [n·(side/2)², 4·C]: row (i, j) holds, in this order, the channels of grid cells
@@ -97,6 +104,8 @@ package enum LinearEpilogue: Sendable {
     case none
     /// GELU with the error function: v · ½ · (1 + erf(v / √2)).
     case gelu
+    /// GELU with the logistic function: v / (1 + exp(−1.702 · v)).
+    case quickGELU
     /// out + scale · v on the stream, out being f32 [T, N]; the scale is that of the weights.
     case addToOutput
     /// silu(v[t, i]) · v[t, I + i] of N = 2 · I values (gate beside up); out is the operand [T, I]. The values may go
@@ -148,11 +157,38 @@ package struct RotaryTable: Sendable {
     package let cosines: Tensor
     /// f32 [positions, R / 2], attention scaling included.
     package let sines: Tensor
+    /// i32 [R / 2]: which of a token's positions turns the pair; nil where tokens have one position.
+    package let axes: Tensor?
 
-    /// Takes both tables.
-    package init(cosines: Tensor, sines: Tensor) {
+    /// Takes the tables.
+    package init(cosines: Tensor, sines: Tensor, axes: Tensor? = nil) {
         self.cosines = cosines
         self.sines = sines
+        self.axes = axes
+    }
+}
+
+/// Sequences packed one after another.
+package struct PackedSequences: Sendable {
+    /// i32 [count + 1]: where each begins; nil where all are of length `longest`.
+    package let starts: Tensor?
+    /// How many there are.
+    package let count: Int
+    /// Tokens of the longest.
+    package let longest: Int
+
+    /// `count` sequences of `length` tokens each.
+    package init(count: Int, length: Int) {
+        starts = nil
+        self.count = count
+        longest = length
+    }
+
+    /// Sequences that begin at `starts`, i32 [count + 1], rising, its last entry the number of all tokens.
+    package init(starts: Tensor, longest: Int) {
+        self.starts = starts
+        count = starts.elementCount - 1
+        self.longest = longest
     }
 }
 
@@ -175,7 +211,7 @@ package struct KVLayer: Sendable {
 
 /// Where the tokens of one forward pass stand: S sequences packed one after another into T tokens.
 package struct AttentionBatch: Sendable {
-    /// i32 [T]: each token's place in its sequence.
+    /// i32 [T]: each token's place in its sequence; [axes, T] for a rotary table with axes.
     package let positions: Tensor
     /// i32 [T]: where its key and value go: page · pageSize + place in the page; nowhere when below zero.
     package let slots: Tensor

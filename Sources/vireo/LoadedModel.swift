@@ -29,18 +29,7 @@ struct LoadedModel {
         let folder = options.modelFolder
         var description = try ModelFamilies.describe(folder)
         if !options.endIDs.isEmpty { description.generation.endIDs = options.endIDs.map { Int32($0) } }
-        if let vision = description.vision, let length = try Environment.imageLength(),
-            length != vision.tokensPerTile
-        {
-            throw StartError(
-                "INTERNVL_IMAGE_LENGTH is \(length), but this model's tower makes \(vision.tokensPerTile) tokens of a "
-                    + "tile; unset the variable or set it to \(vision.tokensPerTile)")
-        }
-        if let cap = try options.maxTiles ?? Environment.maxTiles(), var tiling = description.vision?.tiling {
-            tiling.maxTiles = cap
-            tiling.minTiles = min(tiling.minTiles, cap)
-            description.vision?.tiling = tiling
-        }
+        try Self.limitTiles(&description, options)
         let tokenizer = try Self.tokenizer(folder)
         let rules = description.vision.map { Self.rules($0, folder: folder) }
         let template = try ChatTemplateFile.load(
@@ -62,6 +51,28 @@ struct LoadedModel {
         self.description = description
         self.tokenizer = tokenizer
         self.device = device
+    }
+
+    /// Lowers the bounds on pictures as the options and LightLLM's variables say.
+    private static func limitTiles(_ description: inout ModelDescription, _ options: ModelOptions) throws {
+        switch description.vision?.cut {
+        case nil: return
+        case .tiles(var tiling, let tokensPerTile):
+            if let length = try Environment.imageLength(), length != tokensPerTile {
+                throw StartError(
+                    "INTERNVL_IMAGE_LENGTH is \(length), but this model's tower makes \(tokensPerTile) tokens of a "
+                        + "tile; unset the variable or set it to \(tokensPerTile)")
+            }
+            guard let cap = try options.maxTiles ?? Environment.maxTiles() else { return }
+            tiling.maxTiles = cap
+            tiling.minTiles = min(tiling.minTiles, cap)
+            description.vision?.cut = .tiles(tiling, tokensPerTile: tokensPerTile)
+        case .patches(var patches):
+            guard let cap = options.maxImageTokens else { return }
+            patches.maxPixels = min(patches.maxPixels, cap * patches.tokenSize * patches.tokenSize)
+            patches.minPixels = min(patches.minPixels, patches.maxPixels)
+            description.vision?.cut = .patches(patches)
+        }
     }
 
     /// What `body` makes with `engine`; a failure of the engine is told with its reason.
@@ -120,7 +131,7 @@ struct LoadedModel {
 
     private static func rules(_ vision: VisionShape, folder: String) -> ImageRules {
         ImageRules(
-            tiling: vision.tiling, tokensPerTile: vision.tokensPerTile, start: vision.markers.start,
+            cut: vision.cut, start: vision.markers.start,
             context: vision.markers.context, end: vision.markers.end, modelIdentity: folder)
     }
 }

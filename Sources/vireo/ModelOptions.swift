@@ -31,6 +31,11 @@ struct ModelOptions: ParsableArguments {
     @Option(name: .flag("max_tiles"), help: "The most tiles a picture is cut into, without its thumbnail.")
     var maxTiles: Int?
 
+    @Option(
+        name: .flag("max_image_token_count"),
+        help: "The most tokens of a picture that keeps its own size: larger ones are made smaller.")
+    var maxImageTokens: Int?
+
     @OptionGroup var device: DeviceOptions
 
     @Flag(
@@ -55,6 +60,7 @@ struct ModelOptions: ParsableArguments {
                 "--tokenizer_mode slow is not supported: there is one tokenizer, and it is fast")
         }
         try Bounds.check("--max_tiles", maxTiles, 1...256)
+        try Bounds.check("--max_image_token_count", maxImageTokens, 1...1_000_000)
         guard endIDs.allSatisfy({ $0 >= 0 && $0 <= Int(Int32.max) }) else {
             throw ValidationError("--eos_id must be a token id")
         }

@@ -18,7 +18,8 @@ extension ModelOptions {
             ("model_dir", .string(modelFolder)), ("data_type", .string(dataType)),
             ("load_format", .string(loadFormat)), ("chat_template", text(chatTemplate)),
             ("tokenizer_mode", .string(tokenizerMode)), ("eos_id", .array(endIDs.map(JSONValue.int))),
-            ("max_tiles", number(maxTiles)), ("threads", number(device.threads)),
+            ("max_tiles", number(maxTiles)), ("max_image_token_count", number(maxImageTokens)),
+            ("threads", number(device.threads)),
             ("trust_remote_code", .bool(trustsRemoteCode)),
         ]
     }

@@ -43,14 +43,23 @@ enum Summary {
             lines += [
                 "vision tower        \(vision.layerCount) layers, hidden \(vision.hiddenSize), \(vision.heads) heads, "
                     + "patch \(vision.patchSize)",
-                "pictures            \(vision.tiling.minTiles) to \(vision.tiling.maxTiles) tiles of "
-                    + "\(vision.tiling.tileSize) pixels\(vision.tiling.useThumbnail ? " and a thumbnail" : ""), "
-                    + "\(vision.tokensPerTile) tokens each",
+                "pictures            \(pictures(vision.cut))",
             ]
         }
         lines.append(
             "end tokens          \(description.generation.endIDs.map(String.init).joined(separator: ", "))")
         return lines
+    }
+
+    private static func pictures(_ cut: ImageCut) -> String {
+        switch cut {
+        case .tiles(let tiling, let tokensPerTile):
+            "\(tiling.minTiles) to \(tiling.maxTiles) tiles of \(tiling.tileSize) pixels"
+                + "\(tiling.useThumbnail ? " and a thumbnail" : ""), \(tokensPerTile) tokens each"
+        case .patches(let patches):
+            "at their own size, \(patches.minPixels) to \(patches.maxPixels) pixels, a token for "
+                + "\(patches.tokenSize) × \(patches.tokenSize)"
+        }
     }
 
     private static func cacheBytesPerToken(_ text: TextShape) -> Int {

@@ -73,30 +73,41 @@ import Testing
     @Test(arguments: [true, false])
     func `full attention agrees with the plain sum at every level`(exact: Bool) throws {
         var numbers = Numbers(31)
-        for (count, length, heads, dim) in [(2, 5, 3, 16), (1, 131, 1, 64), (3, 33, 2, 7), (1, 194, 1, 24)] {
-            let width = 3 * heads * dim, x = numbers.floats(count * length * width, size: 2)
+        for (lengths, heads, dim) in [
+            ([5, 5], 3, 16), ([131], 1, 64), ([33, 33, 33], 2, 7), ([194], 1, 24),
+            ([4, 0, 150, 1, 33], 2, 16),
+        ] {
+            let starts = lengths.reduce(into: [0]) { $0.append($0[$0.count - 1] + $1) }
+            let tokenCount = starts[lengths.count]
+            let width = 3 * heads * dim, x = numbers.floats(tokenCount * width, size: 2)
             let rounded = exact ? x : x.map(bf16)
             var expected: [Double] = []
-            for t in 0..<(count * length) {
-                let base = t / length * length
-                for head in 0..<heads {
-                    let query = Array(rounded[(t * width + head * dim)...].prefix(dim))
-                    expected += attend(
-                        query, count: length, scale: 0.25,
-                        key: { rounded[(base + $0) * width + (heads + head) * dim + $1] },
-                        value: { rounded[(base + $0) * width + (2 * heads + head) * dim + $1] })
+            for (base, length) in zip(starts, lengths) {
+                for t in base..<(base + length) {
+                    for head in 0..<heads {
+                        let query = Array(rounded[(t * width + head * dim)...].prefix(dim))
+                        expected += attend(
+                            query, count: length, scale: 0.25,
+                            key: { rounded[(base + $0) * width + (heads + head) * dim + $1] },
+                            value: { rounded[(base + $0) * width + (2 * heads + head) * dim + $1] })
+                    }
                 }
             }
             for level in levels {
                 let device = CPUDevice(threadCount: 2, level: level, exact: exact)
-                let out = try device.makeTensor([count * length, heads * dim], .f32)
+                let out = try device.makeTensor([tokenCount, heads * dim], .f32)
+                let sequences =
+                    Set(lengths).count == 1
+                    ? PackedSequences(count: lengths.count, length: lengths[0])
+                    : PackedSequences(
+                        starts: try device.integers(starts.map { Int32($0) }, [starts.count]),
+                        longest: lengths.max() ?? 1)
                 device.operators.fullAttention(
-                    qkv: try device.tensor(x, [count * length, width]), length: length, heads: heads,
-                    headDim: dim,
-                    scale: 0.25, out: out)
+                    qkv: try device.tensor(x, [tokenCount, width]), sequences: sequences, heads: heads,
+                    headDim: dim, scale: 0.25, out: out)
                 let tolerance = Self.tolerance(exact: exact, level)
                 expectClose(
-                    device.readFloats(out), expected, tolerance: tolerance, "length \(length), \(level)")
+                    device.readFloats(out), expected, tolerance: tolerance, "lengths \(lengths), \(level)")
             }
         }
     }

@@ -1,4 +1,5 @@
 import CPUBackend
+import Foundation
 import Tensors
 import Testing
 
@@ -6,6 +7,7 @@ import Testing
 enum Epilogue: CaseIterable {
     case none
     case gelu
+    case quickGELU
     case add
     case scaleAdd
 }
@@ -46,6 +48,7 @@ enum Epilogue: CaseIterable {
                         switch epilogue {
                         case .none: .none
                         case .gelu: .gelu
+                        case .quickGELU: .quickGELU
                         case .add, .scaleAdd: .addToOutput
                         }
                     device.operators.linear(
@@ -60,6 +63,7 @@ enum Epilogue: CaseIterable {
     static func apply(_ epilogue: Epilogue, _ v: Double, residual: Float, scale: Float) -> Double {
         switch epilogue {
         case .none: v
+        case .quickGELU: v / (1 + exp(-1.702 * v))
         case .gelu: v * 0.5 * (1 + errorFunction(v / 2.0.squareRoot()))
         case .add: Double(residual) + v
         case .scaleAdd: Double(residual) + Double(scale) * v

@@ -45,6 +45,62 @@ import Testing
             }
         }
     }
+
+    @Test(arguments: levels)
+    func `a pair turns by the position on its axis, in place as on the way to the cache`(level: CPULevel)
+        throws
+    {
+        let device = CPUDevice(threadCount: 2, level: level), tokenCount = 9, positionCount = 20
+        var numbers = Numbers(41)
+        for (dim, half) in [(16, 8), (80, 40), (20, 6)] {
+            let heads = HeadLayout(heads: 3, keyValueHeads: 3, headDim: dim)
+            let x = numbers.floats(tokenCount * heads.columnCount)
+            let cosines = numbers.floats(positionCount * half), sines = numbers.floats(positionCount * half)
+            let positions = (0..<(3 * tokenCount)).map { Int32($0 * 11 % positionCount) }
+            let axes = (0..<half).map { Int32($0 * 5 % 3) }
+            let rotary = RotaryTable(
+                cosines: try device.tensor(cosines, [positionCount, half]),
+                sines: try device.tensor(sines, [positionCount, half]),
+                axes: try device.integers(axes, [half]))
+            let turned = try device.tensor(x, [tokenCount, heads.columnCount])
+            device.operators.rotate(
+                qkv: turned, heads: heads, rotary: rotary,
+                positions: try device.integers(positions, [3, tokenCount]))
+            // The same by a table with a row for each token.
+            let rows = (0..<tokenCount).flatMap { t in
+                (0..<half).map { Int(positions[Int(axes[$0]) * tokenCount + t]) * half + $0 }
+            }
+            let plain = RotaryTable(
+                cosines: try device.tensor(rows.map { cosines[$0] }, [tokenCount, half]),
+                sines: try device.tensor(rows.map { sines[$0] }, [tokenCount, half]))
+            let expected = try device.tensor(x, [tokenCount, heads.columnCount])
+            let order = try device.integers((0..<Int32(tokenCount)).map(\.self), [tokenCount])
+            device.operators.rotate(qkv: expected, heads: heads, rotary: plain, positions: order)
+            #expect(device.readFloats(turned) == device.readFloats(expected))
+            let cache = KVLayer(
+                keys: try device.makeTensor([1, 3, 16, dim], .f32),
+                values: try device.makeTensor([1, 3, 16, dim], .f32))
+            let stored = try device.tensor(x, [tokenCount, heads.columnCount])
+            device.operators.rotateAndStore(
+                qkv: stored, heads: heads, norms: nil, rotary: rotary,
+                batch: AttentionBatch(
+                    positions: try device.integers(positions, [3, tokenCount]), slots: order,
+                    queryStarts: order, contextLengths: order, pageTable: order, sequenceCount: 0,
+                    maxQueryCount: 0, maxContextLength: 0),
+                cache: cache)
+            let (inPlace, kept) = (device.readFloats(turned), device.readFloats(stored))
+            let keys = device.readFloats(cache.keys)
+            for t in 0..<tokenCount {
+                let row = t * heads.columnCount, key = row + 3 * dim
+                #expect(kept[row..<key] == inPlace[row..<key])
+                for head in 0..<3 {
+                    let place = (head * 16 + t) * dim, from = key + head * dim
+                    #expect(keys[place..<(place + dim)] == inPlace[from..<(from + dim)])
+                }
+                #expect(x[(row + 6 * dim)..<(row + 9 * dim)] == inPlace[(row + 6 * dim)..<(row + 9 * dim)])
+            }
+        }
+    }
 }
 
 /// Tokens with positions and slots in no order, and norms of which queries and keys have their own.

@@ -66,7 +66,8 @@ extension CUDATests {
                 out = try device.makeTensor([3 * 1025, 16 * 64], .bf16)
             let launches = try device.launches {
                 device.operators.fullAttention(
-                    qkv: qkv, length: 1025, heads: 16, headDim: 64, scale: 0.125, out: out)
+                    qkv: qkv, sequences: PackedSequences(count: 3, length: 1025), heads: 16, headDim: 64,
+                    scale: 0.125, out: out)
             }
             #expect(launches.map(\.name) == ["full_attention"] && launches[0].grid == [16, 3, 9])
             let compiled = try #require(StandIn.compilations.last)

@@ -84,7 +84,9 @@ extension CUDATests {
             try device.wait()
             let before = StandIn.launches.count
             StandIn.fail("compiler.compile", 6)
-            device.operators.fullAttention(qkv: qkv, length: 4, heads: 1, headDim: 64, scale: 1, out: out)
+            device.operators.fullAttention(
+                qkv: qkv, sequences: PackedSequences(count: 1, length: 4), heads: 1, headDim: 64, scale: 1,
+                out: out)
             #expect(refusal { try device.wait() }.hasPrefix("attention.cu does not compile"))
             #expect(StandIn.launches.count == before)
         }

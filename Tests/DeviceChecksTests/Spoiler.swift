@@ -134,8 +134,15 @@ private struct SpoilingOperators: Operators {
         base.addPositions(patches: patches, classToken: classToken, positions: positions, out: out)
         spoil("addPositions", out)
     }
-    func fullAttention(qkv: Tensor, length: Int, heads: Int, headDim: Int, scale: Float, out: Tensor) {
-        base.fullAttention(qkv: qkv, length: length, heads: heads, headDim: headDim, scale: scale, out: out)
+    func rotate(qkv: Tensor, heads: HeadLayout, rotary: RotaryTable, positions: Tensor) {
+        base.rotate(qkv: qkv, heads: heads, rotary: rotary, positions: positions)
+        spoil("rotate", qkv)
+    }
+    func fullAttention(
+        qkv: Tensor, sequences: PackedSequences, heads: Int, headDim: Int, scale: Float, out: Tensor,
+    ) {
+        base.fullAttention(
+            qkv: qkv, sequences: sequences, heads: heads, headDim: headDim, scale: scale, out: out)
         spoil("fullAttention", out)
     }
     func pixelShuffle(_ x: Tensor, side: Int, out: Tensor) {

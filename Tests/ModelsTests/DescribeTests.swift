@@ -33,9 +33,9 @@ import Testing
             let descriptions = try file.models.map { try ModelFamilies.describe(Fixtures.folder($0)) }
             #expect(descriptions.allSatisfy { $0.text == descriptions[0].text })
             #expect(descriptions.allSatisfy { $0.vision == descriptions[0].vision })
-            #expect(descriptions[0].vision?.tokensPerTile == 16)
-            #expect(descriptions[0].vision?.tiling.tileSize == file.tile)
-            #expect(descriptions[0].vision?.tiling.maxTiles == 12)
+            #expect(descriptions[0].vision?.cut.tokensPerPage == 16)
+            #expect(descriptions[0].vision?.tiling?.tileSize == file.tile)
+            #expect(descriptions[0].vision?.tiling?.maxTiles == 12)
             #expect(descriptions[0].text.vocabularyCount == file.vocabulary)
             for description in descriptions {
                 #expect(
@@ -147,12 +147,12 @@ import Testing
     @Test func `OpenGVLab's own settings are obeyed or refused`() throws {
         let name = "internvl-qwen2-opengvlab"
         let fixed = try ModelFamilies.describe(Self.files(name, ["dynamic_image_size": .bool(false)]))
-        #expect(fixed.vision?.tiling.maxTiles == 1)
-        #expect(fixed.vision?.tiling.useThumbnail == false)
+        #expect(fixed.vision?.tiling?.maxTiles == 1)
+        #expect(fixed.vision?.tiling?.useThumbnail == false)
         let bounded = try ModelFamilies.describe(
             Self.files(name, ["min_dynamic_patch": .int(2), "max_dynamic_patch": .int(6)]))
-        #expect(bounded.vision?.tiling.minTiles == 2)
-        #expect(bounded.vision?.tiling.maxTiles == 6)
+        #expect(bounded.vision?.tiling?.minTiles == 2)
+        #expect(bounded.vision?.tiling?.maxTiles == 6)
         let shallow = try ModelFamilies.describe(Self.files(name, ["select_layer": .int(-2)]))
         #expect(shallow.vision?.layerCount == 1)
         for (key, value) in [("ps_version", JSONValue.string("v1")), ("force_image_size", .int(224))] {

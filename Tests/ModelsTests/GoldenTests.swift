@@ -16,7 +16,7 @@ import Testing
             guard let rows = example.embeddingRows, let expected = example.embeddings else { continue }
             let sequence = try driver.sequence(for: example)
             let all = try driver.device.readFloats(sequence.images)
-            let perTile = try #require(driver.model.description.vision?.tokensPerTile)
+            let perTile = try #require(driver.model.description.vision?.cut.tokensPerPage)
             let tileCount = all.count / perTile / golden.hiddenSize
             let ours = (0..<tileCount).flatMap { tile in
                 rows.flatMap { row in
@@ -118,7 +118,7 @@ import Testing
         let description = try ModelFamilies.describe(Fixtures.folder(name))
         for example in GoldenFile.of(name).cases {
             guard let reference = try example.tiles() else { continue }
-            var options = try #require(description.vision).tiling
+            var options = try #require(description.vision?.tiling)
             options.minTiles = example.tiling.minTiles ?? options.minTiles
             options.maxTiles = example.tiling.maxTiles ?? options.maxTiles
             options.useThumbnail = example.tiling.thumbnail ?? options.useThumbnail

@@ -10,7 +10,10 @@ import TestSupport
 /// Runs sequences through a model over a small paged cache whose pages are in no order.
 final class PagedDriver {
     static let pageSize = 4
-    static let imageTokenID: Int32 = 692
+    /// The token that stands for a row of a picture.
+    var imageTokenID: Int32 = 692
+    /// Where the token at an index stands, on one axis or three.
+    var places: (Int) -> [Int32] = { [Int32($0)] }
 
     /// A sequence in the cache.
     final class Sequence {
@@ -46,11 +49,11 @@ final class PagedDriver {
     }
 
     /// The embeddings of `tiles` [n, side, side, 3] as a tensor of its own.
-    func encode(_ tiles: [UInt8], count: Int, side: Int) throws -> Tensor {
+    func encode(_ tiles: [UInt8], count: Int, side: Int, grids: [TokenGrid] = []) throws -> Tensor {
         let input = try device.makeTensor([count, side, side, 3], .u8)
         device.write(tiles, to: input)
         workspace.reset()
-        let embeddings = try model.encode(tiles: input, workspace: workspace)
+        let embeddings = try model.encode(tiles: input, grids: grids, workspace: workspace)
         let copy = try device.makeTensor(embeddings.shape, .f32)
         device.write(try device.readFloats(embeddings), to: copy)
         return copy
@@ -75,15 +78,16 @@ final class PagedDriver {
     /// Only one may have pictures.
     func extend(_ parts: [(sequence: Sequence, ids: [Int32])]) throws -> [[Float]] {
         var ids: [Int32] = []
-        var (positions, slots, imageRows, starts) = ([Int32](), [Int32](), [Int32](), [Int32(0)])
+        var (slots, imageRows, starts) = ([Int32](), [Int32](), [Int32(0)])
+        var positions: [[Int32]] = []
         for (sequence, tokens) in parts {
             for id in tokens {
                 let position = sequence.length
                 if position % Self.pageSize == 0 { sequence.pages.append(freePages.removeLast()) }
-                positions.append(Int32(position))
+                positions.append(places(position))
                 slots.append(sequence.pages[position / Self.pageSize] * 4 + Int32(position % Self.pageSize))
-                imageRows.append(id == Self.imageTokenID ? sequence.nextImageRow : -1)
-                if id == Self.imageTokenID { sequence.nextImageRow += 1 }
+                imageRows.append(id == imageTokenID ? sequence.nextImageRow : -1)
+                if id == imageTokenID { sequence.nextImageRow += 1 }
                 sequence.length += 1
             }
             ids += tokens
@@ -95,7 +99,8 @@ final class PagedDriver {
             part.sequence.pages + Array(repeating: 0, count: width - part.sequence.pages.count)
         }
         let attention = AttentionBatch(
-            positions: try indices(positions), slots: try indices(slots), queryStarts: try indices(starts),
+            positions: try indices(positions[0].indices.flatMap { axis in positions.map { $0[axis] } }),
+            slots: try indices(slots), queryStarts: try indices(starts),
             contextLengths: try indices(lengths),
             pageTable: try indices(table).reshaped([parts.count, width]),
             sequenceCount: parts.count, maxQueryCount: parts.map(\.ids.count).max() ?? 0,

@@ -129,7 +129,27 @@ import Testing
         }
     }
 
-    @Test(arguments: ["mrope", "ntk"])
+    @Test func `sections of three axes are all pairs`() throws {
+        func sections(_ values: [Int]) throws -> [Int]? {
+            let scaling: JSONObject = [
+                "type": .string("mrope"), "mrope_section": .array(values.map(JSONValue.int)),
+            ]
+            let settings: JSONObject = [
+                "max_position_embeddings": .int(64), "rope_scaling": .object(scaling),
+            ]
+            return try ConfiguredRotary(
+                ConfigSection(file: "config.json", settings: settings), headDim: 16
+            ).shape.sections
+        }
+        #expect(try sections([2, 3, 3]) == [2, 3, 3])
+        for wrong in [[2, 3], [2, 3, 4], [9, -1, 0], []] {
+            #expect("\(wrong)") { _ = try sections(wrong) } throws: {
+                "\($0)".contains("rope_scaling.mrope_section is") && "\($0)".contains("that sum to 8")
+            }
+        }
+    }
+
+    @Test(arguments: ["su-rope", "ntk"])
     func `another scaling is refused by name`(type: String) {
         let settings: JSONObject = [
             "max_position_embeddings": .int(64),

@@ -1,4 +1,5 @@
 import Foundation
+package import Images
 package import Models
 import Synchronization
 package import Tensors
@@ -31,8 +32,10 @@ package final class AlteredModel: VisionLanguageModel {
 
     package var description: ModelDescription { base.description }
 
-    package func encode(tiles: Tensor, workspace: Workspace) throws(DeviceError) -> Tensor {
-        try base.encode(tiles: tiles, workspace: workspace)
+    package func encode(
+        tiles: Tensor, grids: [TokenGrid], workspace: Workspace,
+    ) throws(DeviceError) -> Tensor {
+        try base.encode(tiles: tiles, grids: grids, workspace: workspace)
     }
 
     package func forward(_ batch: Batch, workspace: Workspace) throws(DeviceError) -> Tensor {

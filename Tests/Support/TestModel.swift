@@ -28,8 +28,8 @@ package struct TestModel: Sendable {
         self.elementType = elementType
         let rules = description.vision.map { vision in
             ImageRules(
-                tiling: vision.tiling, tokensPerTile: vision.tokensPerTile, start: vision.markers.start,
-                context: vision.markers.context, end: vision.markers.end, modelIdentity: name)
+                cut: vision.cut, start: vision.markers.start, context: vision.markers.context,
+                end: vision.markers.end, modelIdentity: name)
         }
         let tokenizer = try Tokenizer(json: Fixtures.bytes("models/\(name)/tokenizer.json"))
         let template = try ChatTemplate(source: Self.template(name), specials: [], rules: rules)
@@ -60,17 +60,17 @@ package struct TestModel: Sendable {
 
     /// The prompt of a golden case, from its conversation.
     package func prompt(of golden: GoldenCase) throws -> PreparedPrompt {
-        let messages = golden.messages.map { message in
-            Message(role: message.role, parts: message.parts.map { $0.text.map { .text($0) } ?? .image })
-        }
-        return try prompts.prompt(conversation: Conversation(messages: messages), images: images(of: golden))
+        try prompts.prompt(
+            conversation: Conversation(messages: golden.messages.map(\.prompted)), images: images(of: golden))
     }
 
     private static func template(_ name: String) -> String {
         let file = Fixtures.url("models/\(name)/chat_template.jinja")
         if let text = try? String(contentsOf: file, encoding: .utf8) { return text }
-        let config = try? ConfigSection.parse(
-            Fixtures.bytes("models/\(name)/tokenizer_config.json"), file: "tokenizer_config.json")
+        let json = FileManager.default.fileExists(
+            atPath: Fixtures.url("models/\(name)/chat_template.json").path)
+        let place = json ? "chat_template.json" : "tokenizer_config.json"
+        let config = try? ConfigSection.parse(Fixtures.bytes("models/\(name)/\(place)"), file: place)
         return config?.value("chat_template")?.string ?? ""
     }
 }

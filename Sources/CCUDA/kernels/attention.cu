@@ -455,19 +455,24 @@ prefill_attention(u16 *__restrict__ out,                // bf16 [T, heads, D]
     attend_tile(tile, source, scale * 1.44269504f, shared);
 }
 
-// out[i] = Σ_j softmax_j(scale · q_i · k_j) · v_j within each of n sequences of `length` tokens.
-// Grid: (heads, n, ⌈length / TILE_ROWS⌉), the short last tiles last.
+// out[i] = Σ_j softmax_j(scale · q_i · k_j) · v_j within each of n sequences, which begin at `starts` or have
+// `length` tokens each. Grid: (heads, n, ⌈longest / TILE_ROWS⌉), the short last tiles last.
 KERNEL __launch_bounds__(THREADS, TILE_BLOCKS)
-full_attention(u16 *__restrict__ out,        // bf16 [n · length, heads, D]
-               const u16 *__restrict__ qkv,  // bf16 [n · length, 3 · heads, D]
-               int length, int heads, float scale) {
+full_attention(u16 *__restrict__ out,           // bf16 [T, heads, D]
+               const u16 *__restrict__ qkv,     // bf16 [T, 3 · heads, D]
+               const int *__restrict__ starts,  // [n + 1], or null
+               int tokens, int length, int heads, float scale) {
     extern __shared__ __align__(16) u16 shared[];
     let_next_begin();
     previous_done();
     const int firstRow = blockIdx.z * TILE_ROWS;
+    long long start = (long long)blockIdx.y * length;
+    if (starts) {
+        start = min(max(starts[blockIdx.y], 0), tokens);
+        length = min(starts[blockIdx.y + 1], tokens) - (int)start;
+    }
     if (firstRow >= length) return;
     const int outStride = heads * HEAD_DIM, stride = 3 * outStride, head = blockIdx.x * HEAD_DIM;
-    const long long start = (long long)blockIdx.y * length;
     const u16 *const base = qkv + start * stride + head;
     const Tile tile = {base, out + start * outStride + head, stride, outStride, 1, firstRow, length, 0,
                        length};

@@ -24,14 +24,15 @@ static __device__ __forceinline__ void store_four(u16 *to, const float (&v)[4]) 
 //
 // qkv is bf16 [tokens, (heads + 2 · keyValueHeads) · headDim]: queries, which are replaced, keys and values,
 // which go to row slots[t] mod pageSize of page slots[t] / pageSize of bf16 [pages, keyValueHeads, pageSize,
-// headDim], or nowhere if the slot is not in 0 ..< slotCount. cosines and sines are f32 [positionCount, R]; a
-// position outside is clamped.
+// headDim], or nowhere if the slot is not in 0 ..< slotCount. Without slots keys are replaced as well, and nothing
+// is stored. cosines and sines are f32 [positionCount, R]; a position outside is clamped. Pair i turns by
+// positions[t], or with axes by positions[axes[i] · tokens + t].
 //
 // Block x is the token; its heads are dealt to the threads of blocks y, each head to the least power of two
 // of lanes that holds headDim / 8. A lane turns 4 pairs: values 4 · lane and R + 4 · lane on; past R it keeps
 // 8 values, from 8 · lane on. headDim is a multiple of 8, at most 256, and R one of 4, at most headDim / 2.
 KERNEL rotate_and_store(u16 *qkv, const float *cosines, const float *sines, const int *positions,
-                        const int *slots, const float *queryWeight, const float *keyWeight, float epsilon,
+                        const int *axes, const int *slots, const float *queryWeight, const float *keyWeight, float epsilon,
                         u16 *keys, u16 *values, int tokens, int heads, int keyValueHeads, int headDim,
                         int rotaryPairs, int pageSize, int slotCount, int positionCount) {
     let_next_begin();
@@ -55,7 +56,7 @@ KERNEL rotate_and_store(u16 *qkv, const float *cosines, const float *sines, cons
     int position = 0, slot = -1;
     if (active) {
         position = min(max(positions[token], 0), positionCount - 1);
-        slot = slots[token];
+        if (slots) slot = slots[token];
         load_four(x + low, a);
         load_four(x + high, b);
     }
@@ -77,8 +78,18 @@ KERNEL rotate_and_store(u16 *qkv, const float *cosines, const float *sines, cons
     if (!active) return;
     if (turns) {
         float cosine[4], sine[4];
-        load_four(cosines + (u64)position * rotaryPairs + low, cosine);
-        load_four(sines + (u64)position * rotaryPairs + low, sine);
+        if (axes) {
+#pragma unroll
+            for (int i = 0; i < 4; i++) {
+                const int own = positions[(u64)axes[low + i] * tokens + token];
+                const u64 at = (u64)min(max(own, 0), positionCount - 1) * rotaryPairs + low + i;
+                cosine[i] = cosines[at];
+                sine[i] = sines[at];
+            }
+        } else {
+            load_four(cosines + (u64)position * rotaryPairs + low, cosine);
+            load_four(sines + (u64)position * rotaryPairs + low, sine);
+        }
 #pragma unroll
         for (int i = 0; i < 4; i++) {
             const float first = a[i];
@@ -87,7 +98,7 @@ KERNEL rotate_and_store(u16 *qkv, const float *cosines, const float *sines, cons
         }
     }
     u16 *out = x;
-    if (!isQuery) {
+    if (!isQuery && !(isKey && !slots)) {
         if (slot < 0 || slot >= slotCount) return;
         const int place = slot % pageSize, target = (head - heads) % keyValueHeads;
         out = (isKey ? keys : values)

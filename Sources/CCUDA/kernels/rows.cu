@@ -175,21 +175,23 @@ KERNEL silu_multiply(const u16 *x, u16 *out, int rows, int columns) {
     else silu_rows<1>(x, out, rows, columns);
 }
 
-template <int N> static __device__ __forceinline__ void gelu_pack(u16 *x) {
+template <int N> static __device__ __forceinline__ void gelu_pack(u16 *x, bool isQuick) {
     float v[N];
     load(x, v);
 #pragma unroll
-    for (int i = 0; i < N; i++) v[i] = 0.5f * v[i] * (1.0f + erff(v[i] * 0.70710678f));
+    for (int i = 0; i < N; i++)
+        v[i] = isQuick ? v[i] / (1.0f + __expf(-1.702f * v[i]))
+                       : 0.5f * v[i] * (1.0f + erff(v[i] * 0.70710678f));
     store(x, v);
 }
 
-// x[i] ← x[i] · ½ · (1 + erf(x[i] / √2)); x is bf16
-KERNEL gelu(u16 *x, u64 count) {
+// x[i] ← x[i] · ½ · (1 + erf(x[i] / √2)), or x[i] / (1 + exp(−1.702 · x[i])) if it is the quick one; x is bf16
+KERNEL gelu(u16 *x, u64 count, int isQuick) {
     let_next_begin();
     previous_done();
     const u64 index = (u64)blockIdx.x * blockDim.x + threadIdx.x, step = (u64)gridDim.x * blockDim.x;
-    for (u64 i = index; i < count / 8; i += step) gelu_pack<8>(x + i * 8);
-    for (u64 i = count / 8 * 8 + index; i < count; i += step) gelu_pack<1>(x + i);
+    for (u64 i = index; i < count / 8; i += step) gelu_pack<8>(x + i * 8, isQuick);
+    for (u64 i = count / 8 * 8 + index; i < count; i += step) gelu_pack<1>(x + i, isQuick);
 }
 
 // MARK: Look-ups

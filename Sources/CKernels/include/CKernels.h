@@ -54,8 +54,9 @@ void vireo_pack_rows(
 enum vireo_epilogue {
     vireo_epilogue_none = 0,
     vireo_epilogue_gelu = 1,
-    vireo_epilogue_add = 2,
-    vireo_epilogue_scale_add = 3,
+    vireo_epilogue_quick_gelu = 2,
+    vireo_epilogue_add = 3,
+    vireo_epilogue_scale_add = 4,
 };
 
 // out[m, n] = epilogue(sum_k x[m, k] * weights[n, k] + bias[n]).
@@ -113,7 +114,10 @@ struct vireo_rotary_call {
     float epsilon;                           // of that norm
     const float *cosines, *sines;            // [table_rows, half]
     size_t table_rows, half;                 // the first 2 * half values of a head turn, the others stay
-    const int32_t *positions, *slots;  // [tokens]
+    const int32_t *positions;                // [axis_count, tokens]
+    size_t axis_count;
+    const int32_t *axes;   // [half], which position turns a pair; null for the first
+    const int32_t *slots;  // [tokens]; null to turn keys in place and store nothing
     struct vireo_cache cache;
 };
 // False, and nothing done, when a position or a slot is out of range.
@@ -133,15 +137,16 @@ struct vireo_paged_attention_call {
 // False, and nothing done, when a length or a page is out of range or scratch memory is lacking.
 bool vireo_paged_attention(vireo_pool *pool, const struct vireo_paged_attention_call *call);
 
-// Attention without a mask within sequences of `length` tokens.
+// Attention without a mask within sequences.
 struct vireo_full_attention_call {
-    const float *qkv;  // [sequences * length, 3 * heads * head_dim]
-    size_t sequences, length, heads, head_dim;
+    const float *qkv;  // [tokens, 3 * heads * head_dim]
+    size_t tokens, sequences, length, heads, head_dim;
+    const int32_t *starts;  // [sequences + 1]; null where all sequences have `length` tokens, else the most
     float scale;
     enum vireo_type type;  // what queries, keys, values and probabilities are rounded to: f32 or bf16
-    float *out;            // [sequences * length, heads * head_dim]
+    float *out;            // [tokens, heads * head_dim]
 };
-// False, and nothing done, when scratch memory is lacking.
+// False, and nothing done, when the starts do not rise from zero to all tokens or scratch memory is lacking.
 bool vireo_full_attention(vireo_pool *pool, const struct vireo_full_attention_call *call);
 
 // out[(n * P + p), (c * s + y) * s + x] = table[c][tiles[n, py * s + y, px * s + x, c]].

@@ -38,7 +38,8 @@ struct InternVL: VisionLanguageModel {
         projector = try Projector(
             loader.first(of: names.projector, with: "\(names.projectorLayers.norm).weight"),
             names.projectorLayers,
-            inputs: vision.projectorInputs, outputs: description.text.hiddenSize)
+            norm: .layer(epsilon: 1e-5), normed: vision.projectorInputs, joined: 1,
+            inner: description.text.hiddenSize, outputs: description.text.hiddenSize)
         decoder = try DecoderStack(
             loader.first(of: names.text, with: "\(description.text.names.embedding).weight"),
             head: loader.first(of: names.head, with: "\(description.text.names.head).weight"),
@@ -48,17 +49,18 @@ struct InternVL: VisionLanguageModel {
         operators = loader.device.operators
     }
 
-    func encode(tiles: Tensor, workspace: Workspace) throws(DeviceError) -> Tensor {
+    func encode(tiles: Tensor, grids: [TokenGrid], workspace: Workspace) throws(DeviceError) -> Tensor {
         let tileCount = tiles.shape[0]
         let length = 1 + vision.patchesPerSide * vision.patchesPerSide
-        let tokenCount = tileCount * vision.tokensPerTile
+        let tokenCount = tileCount * vision.cut.tokensPerPage
         // [n · tokens, hidden]
         let embeddings = try workspace.take([tokenCount, description.text.hiddenSize], .f32)
         let mark = workspace.mark
         let stream = try workspace.take([tileCount, length, vision.hiddenSize], .f32)  // [n, 1 + P, C]
         try embedding(tiles, into: stream, workspace: workspace)
         let rows = stream.reshaped([tileCount * length, vision.hiddenSize])  // [n · (1 + P), C]
-        for block in blocks { try block(rows, length: length, workspace: workspace) }
+        let sequences = PackedSequences(count: tileCount, length: length)
+        for block in blocks { try block(rows, sequences: sequences, workspace: workspace) }
         let joined = try workspace.take([tokenCount, 4 * vision.hiddenSize], .f32)  // [n · tokens, 4 · C]
         operators.pixelShuffle(stream, side: vision.patchesPerSide, out: joined)
         try projector(joined, into: embeddings, workspace: workspace)

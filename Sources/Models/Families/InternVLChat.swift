@@ -38,7 +38,7 @@ package struct InternVLChat: InternVLFamily {
         let vision = try InternVLConfig.vision(
             section, in: config, layerKey: "select_layer", hasQKVBias: try section.bool("qkv_bias", or: true),
             queryKeyEpsilon: hasNorms ? Float(epsilon) : nil, tiles: (tiles.least, tiles.most, hasThumbnail))
-        let side = vision.tiling.tileSize
+        let side = vision.cut.tileSize
         guard try config.int("force_image_size", atMost: 1 << 13, or: side) == side else {
             throw config.refusal(
                 "force_image_size",
@@ -48,7 +48,7 @@ package struct InternVLChat: InternVLFamily {
         return ModelDescription(
             modelType: modelTypes[0], textModelType: try text.string("model_type"), text: shape,
             vision: vision,
-            storedType: try InternVLConfig.storedType(config, text: text),
+            storedType: try StoredType.read(config, text: text),
             generation: try GenerationDefaults(files, text: text, vocabularyCount: shape.vocabularyCount),
             templateName: config.value("template") == nil ? nil : try config.string("template"))
     }

@@ -36,10 +36,12 @@ enum InternVLConfig {
         return VisionShape(
             layerCount: try layerCount(section, in: root, key: layerKey), hiddenSize: hiddenSize,
             heads: heads,
-            tiling: TilingOptions(
-                tileSize: tileSize, minTiles: tiles.least, maxTiles: tiles.most, useThumbnail: tiles.thumbnail
-            ),
-            patchSize: patchSize, tokensPerTile: joinedPerSide * joinedPerSide, markers: ImageMarkers(),
+            cut: .tiles(
+                TilingOptions(
+                    tileSize: tileSize, minTiles: tiles.least, maxTiles: tiles.most,
+                    useThumbnail: tiles.thumbnail),
+                tokensPerTile: joinedPerSide * joinedPerSide),
+            patchSize: patchSize, markers: ImageMarkers(),
             intermediateSize: try section.int("intermediate_size", atMost: 1 << 18), norm: try norm(section),
             hasQKVBias: hasQKVBias, queryKeyEpsilon: queryKeyEpsilon,
             initializerRange: Float(try section.double("initializer_range", atLeast: 0, atMost: 10, or: 0.02))
@@ -53,22 +55,6 @@ enum InternVLConfig {
         guard let section else { return (1, 12) }
         let fewest = try section.int(least, atMost: 256, or: 1)
         return (fewest, try section.int(most, atLeast: fewest, atMost: 256, or: max(fewest, 12)))
-    }
-
-    /// The type weights are stored in, under the keys of either version; bf16 when not said.
-    static func storedType(_ config: ConfigSection, text: ConfigSection) throws(CheckpointError)
-        -> ElementType
-    {
-        for section in [config, text] {
-            guard let value = section.value("dtype", "torch_dtype") else { continue }
-            switch value.string {
-            case "bfloat16": return .bf16
-            case "float16": return .f16
-            case "float32": return .f32
-            default: throw section.refusal("dtype", "is \(value.summary), not bfloat16, float16 or float32")
-            }
-        }
-        return .bf16
     }
 
     /// How many layers run: all for −1, all but k − 1 for −k, k for k.

@@ -33,21 +33,12 @@ package struct InternVLTransformers: InternVLFamily {
             section, in: config, layerKey: "vision_feature_layer",
             hasQKVBias: try section.bool("attention_bias", or: false), queryKeyEpsilon: hasNorms ? 1e-6 : nil,
             tiles: (tiles.least, tiles.most, true))
-        if let mean = try files.preprocessor?.doubles("image_mean", count: 3) {
-            vision.mean = mean.map(Float.init)
-        }
-        if let deviation = try files.preprocessor?.doubles("image_std", count: 3) {
-            guard deviation.allSatisfy({ $0 > 0 }) else {
-                throw files.preprocessor?.refusal("image_std", "must be above zero")
-                    ?? config.refusal("image_std", "")
-            }
-            vision.deviation = deviation.map(Float.init)
-        }
+        try vision.readNormalisation(files.preprocessor)
         let shape = try TextConfig.read(text, tied: try config.bool("tie_word_embeddings", or: false))
         return ModelDescription(
             modelType: modelTypes[0], textModelType: try text.string("model_type"), text: shape,
             vision: vision,
-            storedType: try InternVLConfig.storedType(config, text: text),
+            storedType: try StoredType.read(config, text: text),
             generation: try GenerationDefaults(files, text: text, vocabularyCount: shape.vocabularyCount))
     }
 

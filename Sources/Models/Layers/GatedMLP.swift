@@ -1,3 +1,4 @@
+import Checkpoints
 import Tensors
 
 /// down(silu(gate(x)) · up(x)).
@@ -10,14 +11,44 @@ struct GatedMLP: Sendable {
 
     /// Takes its matrices by the names of `shape`.
     init(_ loader: Loader, _ shape: TextShape) throws(ModelError) {
-        let hasBias = shape.biases.contains(.mlp)
-        let names = shape.names
-        gateUp = try Linear(
-            loader, names.gateUp.map { ($0, 2 * shape.intermediateSize / names.gateUp.count) },
-            inputs: shape.hiddenSize, hasBias: hasBias)
-        down = try Linear(
-            loader, names.down, outputs: shape.hiddenSize, inputs: shape.intermediateSize, hasBias: hasBias)
+        try self.init(
+            loader, gateUp: shape.names.gateUp, down: shape.names.down, hidden: shape.hiddenSize,
+            intermediate: shape.intermediateSize, hasBias: shape.biases.contains(.mlp))
+    }
+
+    /// Takes `gateUp`, two matrices or one with the gate first, and `down`.
+    ///
+    /// An intermediate size that is no multiple of eight is filled up with zeros, which change nothing.
+    init(
+        _ loader: Loader, gateUp: [String], down: String, hidden: Int, intermediate: Int, hasBias: Bool,
+    ) throws(ModelError) {
         operators = loader.device.operators
+        let missing = (8 - intermediate % 8) % 8
+        guard missing > 0, gateUp.count == 2 else {
+            self.gateUp = try Linear(
+                loader, gateUp.map { ($0, 2 * intermediate / gateUp.count) }, inputs: hidden, hasBias: hasBias
+            )
+            self.down = try Linear(
+                loader, down, outputs: hidden, inputs: intermediate, hasBias: hasBias)
+            return
+        }
+        var matrices: [Tensor] = []  // [intermediate, hidden] and [missing, hidden], twice
+        var biases: [Tensor] = []  // the same of one column
+        for name in gateUp {
+            let matrix = try loader.take("\(name).weight", shape: [intermediate, hidden])
+            matrices += [matrix, try loader.zeros([missing, hidden], as: matrix)]
+            guard hasBias else { continue }
+            let bias = try loader.take("\(name).bias", shape: [intermediate])
+            biases += [bias, try loader.zeros([missing], as: bias)]
+        }
+        self.gateUp = try Linear(loader, matrices: matrices, biases: biases)
+        let matrix = try loader.take("\(down).weight", shape: [hidden, intermediate])
+        let wide = try ModelError.wrapping { () throws(CheckpointError) in
+            try matrix.widened(to: intermediate + missing)
+        }
+        self.down = try Linear(
+            loader, matrices: [wide],
+            biases: hasBias ? [try loader.take("\(down).bias", shape: [hidden])] : [])
     }
 
     /// Adds the MLP of `x` [T, hidden] to `residual` f32 [T, hidden].

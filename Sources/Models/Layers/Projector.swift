@@ -1,13 +1,15 @@
 import Tensors
 
-/// Brings picture tokens to the text tower's width: LayerNorm → Linear → GELU → Linear.
+/// Brings picture tokens to the text tower's width: norm → Linear → GELU → Linear.
 struct Projector: Sendable {
     private let norm: Norm
-    /// [hidden, inputs].
+    /// [inner, joined · normed].
     private let up: Linear
-    /// [hidden, hidden].
+    /// [outputs, inner].
     private let down: Linear
     private let operandType: ElementType
+    /// How many of the norm's rows become one of the product's.
+    private let joinedCount: Int
 
     /// The names of its three layers.
     struct Names: Sendable {
@@ -16,18 +18,24 @@ struct Projector: Sendable {
         let down: String
     }
 
-    /// Takes the weights by `names`.
-    init(_ loader: Loader, _ names: Names, inputs: Int, outputs: Int) throws(ModelError) {
-        norm = try Norm(layer: loader, names.norm, count: inputs, epsilon: 1e-5)
-        up = try Linear(loader, names.up, outputs: outputs, inputs: inputs, hasBias: true)
-        down = try Linear(loader, names.down, outputs: outputs, inputs: outputs, hasBias: true)
+    /// Takes the weights by `names`: the norm is over `normed` values, `joined` of its rows become one of the product.
+    init(
+        _ loader: Loader, _ names: Names, norm kind: VisionShape.Norm, normed: Int, joined: Int, inner: Int,
+        outputs: Int,
+    ) throws(ModelError) {
+        norm = try Norm(kind, loader, names.norm, count: normed)
+        up = try Linear(loader, names.up, outputs: inner, inputs: joined * normed, hasBias: true)
+        down = try Linear(loader, names.down, outputs: outputs, inputs: inner, hasBias: true)
+        joinedCount = joined
         operandType = loader.device.operators.operandType
     }
 
-    /// The projection of `x`, f32 [T, inputs], into `out`, f32 [T, hidden].
+    /// The projection of `x`, f32 [joined · T, normed], into `out`, f32 [T, outputs].
     func callAsFunction(_ x: Tensor, into out: Tensor, workspace: Workspace) throws(DeviceError) {
-        let normed = try workspace.take(x.shape, operandType)  // [T, inputs]
+        let normed = try workspace.take(x.shape, operandType)  // [joined · T, normed]
         norm(x, into: normed)
-        down(.rows(try up(.rows(normed), epilogue: .gelu, workspace: workspace)), into: out)
+        // [T, joined · normed]
+        let rows = normed.reshaped([x.shape.rowCount / joinedCount, joinedCount * x.shape.columnCount])
+        down(.rows(try up(.rows(rows), epilogue: .gelu, workspace: workspace)), into: out)
     }
 }

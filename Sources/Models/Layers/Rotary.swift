@@ -25,11 +25,15 @@ extension RotaryShape {
             device.write(angles.map { Float(Math.cos($0) * attention) }, to: cosines[block])
             device.write(angles.map { Float(Math.sin($0) * attention) }, to: sines[block])
         }
-        return RotaryTable(cosines: cosines, sines: sines)
+        guard let sections else { return RotaryTable(cosines: cosines, sines: sines) }
+        let axes = try device.makeTensor([pairs], .i32)  // [pairs]
+        device.write(
+            sections.enumerated().flatMap { repeatElement(Int32($0.offset), count: $0.element) }, to: axes)
+        return RotaryTable(cosines: cosines, sines: sines, axes: axes)
     }
 
     /// The angles of `positions`, [positions, width / 2].
-    private func angles(of positions: Range<Int>, width: Int) -> [Double] {
+    fileprivate func angles(of positions: Range<Int>, width: Int) -> [Double] {
         var frequencies = frequencies(width: width, length: positions.lowerBound + 1)
         return positions.flatMap { position in
             if changes(at: position) { frequencies = self.frequencies(width: width, length: position + 1) }
@@ -106,5 +110,30 @@ extension RotaryShape {
             let ramp = Float(min(max((Double(index) - low) / (high - low), 0), 1))
             return frequency / Float(factor) * ramp + frequency * (1 - ramp)
         }
+    }
+}
+
+extension RotaryTable {
+    /// The table for patches of a picture, whose heads' values turn one half of the pairs by the row, the other by the
+    /// column, with the same frequencies (Qwen2-VL, https://arxiv.org/abs/2409.12191, section 2.1).
+    static func plane(positions: Int, headDim: Int, device: any Device) throws(DeviceError) -> RotaryTable {
+        let each = headDim / 4
+        let half = RotaryShape().angles(of: 0..<positions, width: 2 * each)  // [positions, each]
+        var cosines: [Float] = [], sines: [Float] = []
+        for position in 0..<positions {
+            let row = half[(position * each)..<((position + 1) * each)]
+            for _ in 0..<2 {
+                cosines += row.map { Float(Math.cos($0)) }
+                sines += row.map { Float(Math.sin($0)) }
+            }
+        }
+        let table = RotaryTable(
+            cosines: try device.makeTensor([positions, 2 * each], .f32),
+            sines: try device.makeTensor([positions, 2 * each], .f32),
+            axes: try device.makeTensor([2 * each], .i32))
+        device.write(cosines, to: table.cosines)
+        device.write(sines, to: table.sines)
+        if let axes = table.axes { device.write((0..<(2 * each)).map { Int32($0 / each) }, to: axes) }
+        return table
     }
 }

@@ -1,6 +1,7 @@
 import Tensors
 
-/// A pre-norm block of a vision transformer: attention without a mask, MLP with GELU, both with layer scales.
+/// A pre-norm block of a vision transformer: attention without a mask, then an MLP; with layer scales where it has names
+/// for them.
 struct VisionBlock: Sendable {
     private let attentionNorm: Norm
     /// [3 · C, C].
@@ -9,12 +10,15 @@ struct VisionBlock: Sendable {
     /// [C, C], with the layer scale.
     private let output: Linear
     private let mlpNorm: Norm
-    /// [intermediate, C].
-    private let up: Linear
-    /// [C, intermediate], with the layer scale.
-    private let down: Linear
+    private let mlp: MLP
     private let shape: VisionShape
     private let operators: any Operators
+
+    private enum MLP: Sendable {
+        /// [intermediate, C], then [C, intermediate] with the layer scale.
+        case plain(up: Linear, LinearEpilogue, down: Linear)
+        case gated(GatedMLP)
+    }
 
     /// The names of its weights in a layout.
     ///
@@ -24,9 +28,9 @@ struct VisionBlock: Sendable {
         let attention: String
         let qkv: [String]
         let output: String
-        let attentionScale: String
+        var attentionScale: String?
         let mlpNorm: String
-        let mlpScale: String
+        var mlpScale: String?
     }
 
     /// Takes the weights by `names`.
@@ -44,34 +48,67 @@ struct VisionBlock: Sendable {
         }
         output = try Linear(
             attention, names.output, outputs: width, inputs: width, hasBias: true,
-            scale: try loader.take(names.attentionScale, shape: [width]))
+            scale: try Self.scale(loader, names.attentionScale, width))
         mlpNorm = try Norm(shape.norm, loader, names.mlpNorm, count: width)
-        up = try Linear(loader["mlp"], "fc1", outputs: shape.intermediateSize, inputs: width, hasBias: true)
-        down = try Linear(
-            loader["mlp"], "fc2", outputs: width, inputs: shape.intermediateSize, hasBias: true,
-            scale: try loader.take(names.mlpScale, shape: [width]))
+        let inner = loader["mlp"], intermediate = shape.intermediateSize
+        switch shape.activation {
+        case .gatedSiLU:
+            mlp = .gated(
+                try GatedMLP(
+                    inner, gateUp: ["gate_proj", "up_proj"], down: "down_proj", hidden: width,
+                    intermediate: intermediate, hasBias: true))
+        case .gelu, .quickGELU:
+            mlp = .plain(
+                up: try Linear(inner, "fc1", outputs: intermediate, inputs: width, hasBias: true),
+                shape.activation == .gelu ? .gelu : .quickGELU,
+                down: try Linear(
+                    inner, "fc2", outputs: width, inputs: intermediate, hasBias: true,
+                    scale: try Self.scale(loader, names.mlpScale, width)))
+        }
         self.shape = shape
         operators = loader.device.operators
     }
 
-    /// Runs the block in place on `x`, f32 [n · length, C]: n tiles of `length` tokens.
-    func callAsFunction(_ x: Tensor, length: Int, workspace: Workspace) throws(DeviceError) {
+    private static func scale(_ loader: Loader, _ name: String?, _ width: Int) throws(ModelError) -> Tensor? {
+        guard let name else { return nil }
+        return try loader.take(name, shape: [width])
+    }
+
+    /// How queries and keys turn: a table of two axes, and the place of each token, i32 [2, T].
+    struct Rotation {
+        let table: RotaryTable
+        let positions: Tensor
+    }
+
+    /// Runs the block in place on `x`, f32 [T, C], with attention within `sequences`.
+    func callAsFunction(
+        _ x: Tensor, sequences: PackedSequences, rotation: Rotation? = nil, workspace: Workspace,
+    ) throws(DeviceError) {
         let mark = workspace.mark
-        let normed = try workspace.take(x.shape, operators.operandType)  // [n · length, C]
+        let normed = try workspace.take(x.shape, operators.operandType)  // [T, C]
         let inner = workspace.mark
         attentionNorm(x, into: normed)
-        let fused = try qkv(.rows(normed), workspace: workspace)  // [n · length, 3 · C]
+        let fused = try qkv(.rows(normed), workspace: workspace)  // [T, 3 · C]
         queryKeyNorm?(fused)
+        if let rotation {
+            let heads = HeadLayout(heads: shape.heads, keyValueHeads: shape.heads, headDim: shape.headDim)
+            operators.rotate(
+                qkv: fused, heads: heads, rotary: rotation.table, positions: rotation.positions)
+        }
         // The normed rows are used up, so the attention's result may lie there.
         operators.fullAttention(
-            qkv: fused, length: length, heads: shape.heads, headDim: shape.headDim,
+            qkv: fused, sequences: sequences, heads: shape.heads, headDim: shape.headDim,
             scale: 1 / Float(shape.headDim).squareRoot(), out: normed)
         output(.rows(normed), epilogue: .addToOutput, into: x)
         workspace.rewind(to: inner)
         mlpNorm(x, into: normed)
-        // [n · length, intermediate]
-        let hidden = try up(.rows(normed), epilogue: .gelu, workspace: workspace)
-        down(.rows(hidden), epilogue: .addToOutput, into: x)
+        switch mlp {
+        case .plain(let up, let activation, let down):
+            // [T, intermediate]
+            let hidden = try up(.rows(normed), epilogue: activation, workspace: workspace)
+            down(.rows(hidden), epilogue: .addToOutput, into: x)
+        case .gated(let mlp): try mlp(.rows(normed), addingTo: x, workspace: workspace)
+        }
         workspace.rewind(to: mark)
     }
 }

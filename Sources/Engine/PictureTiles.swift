@@ -1,0 +1,52 @@
+import Images
+import Models
+import Scheduling
+
+/// Tiles of one picture, or all its patches, on their way through the tower.
+struct PictureTiles {
+    /// u8 [n, size, size, 3].
+    let bytes: ArraySlice<UInt8>
+    let size: Int
+    /// The image tokens of a picture that goes through as a whole.
+    let grid: TokenGrid?
+    /// Where the embeddings go.
+    let pages: [PageIndex]
+
+    /// What `step` takes of `made`; nil when that is not all there.
+    init?(_ made: ImageTiles, _ step: VisionStep) {
+        size = made.tileSize
+        grid = made.grid
+        pages = step.pages
+        if made.grid != nil {
+            bytes = made.bytes[...]
+            return
+        }
+        guard made.tileCount >= step.tiles.upperBound else { return nil }
+        let tileBytes = size * size * 3
+        bytes = made.bytes[(step.tiles.lowerBound * tileBytes)..<(step.tiles.upperBound * tileBytes)]
+    }
+
+    /// As much as can be in a step of at most `pageCount` pages, grey; a picture as a whole may take `mostPages`.
+    init(rehearsing cut: ImageCut, pageCount: Int, mostPages: Int) {
+        let count: Int
+        switch cut {
+        case .tiles:
+            (count, grid, size) = (pageCount, nil, cut.tileSize)
+            pages = (0..<PageIndex(pageCount)).map(\.self)
+        case .patches(let options):
+            let tokens = max(1, min(options.maxTokens, mostPages * cut.tokensPerPage))
+            let columns = max(1, Int(Double(tokens).squareRoot()))
+            let grid = TokenGrid(rows: max(1, tokens / columns), columns: columns)
+            count = grid.count * options.mergeSize * options.mergeSize
+            (self.grid, size) = (grid, cut.tileSize)
+            pages = (0..<PageIndex((grid.count + cut.tokensPerPage - 1) / cut.tokensPerPage)).map(\.self)
+        }
+        bytes = [UInt8](repeating: 127, count: count * size * size * 3)[...]
+    }
+
+    /// Tiles or patches.
+    var tileCount: Int { bytes.count / (size * size * 3) }
+
+    /// Embeddings it becomes, with pages of `rows`.
+    func tokenCount(rowsPerPage rows: Int) -> Int { grid?.count ?? pages.count * rows }
+}

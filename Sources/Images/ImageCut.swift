@@ -1,0 +1,91 @@
+/// How a model wants its pictures cut.
+package enum ImageCut: Sendable, Hashable {
+    /// Into square tiles that go through the tower one by one, each becoming so many image tokens.
+    case tiles(TilingOptions, tokensPerTile: Int)
+    /// Into the patches of a picture that goes through the tower as a whole.
+    case patches(PatchOptions)
+
+    /// Side of the squares a picture is cut into, in pixels.
+    package var tileSize: Int {
+        switch self {
+        case .tiles(let options, _): options.tileSize
+        case .patches(let options): options.patchSize
+        }
+    }
+
+    /// Image tokens whose embeddings are kept together.
+    package var tokensPerPage: Int {
+        switch self {
+        case .tiles(_, let count): count
+        case .patches: 64
+        }
+    }
+
+    /// Pages of embeddings that the largest picture takes by default.
+    package var mostPages: Int {
+        switch self {
+        case .tiles(let options, _): options.maxTiles + 1
+        case .patches(let options): (options.maxTokens + tokensPerPage - 1) / tokensPerPage
+        }
+    }
+
+    /// Whether a picture goes through the tower as a whole.
+    package var isWhole: Bool {
+        switch self {
+        case .tiles: false
+        case .patches: true
+        }
+    }
+
+    /// Plans a picture of `width` × `height` pixels, both above zero; `maxTiles` overrides the cap on tiles.
+    package func plan(width: Int, height: Int, maxTiles: Int? = nil) -> ImagePlan {
+        switch self {
+        case .tiles(var options, let tokensPerTile):
+            if let maxTiles { options.maxTiles = maxTiles }
+            return .tiles(
+                TilingPlan(width: width, height: height, options: options), tokensPerTile: tokensPerTile)
+        case .patches(let options):
+            return .patches(PatchPlan(width: width, height: height, options: options))
+        }
+    }
+}
+
+/// What becomes of one picture.
+package enum ImagePlan: Sendable, Hashable {
+    case tiles(TilingPlan, tokensPerTile: Int)
+    case patches(PatchPlan)
+
+    /// How many image tokens it becomes.
+    package var tokenCount: Int {
+        switch self {
+        case .tiles(let plan, let tokensPerTile): plan.tileCount * tokensPerTile
+        case .patches(let plan): plan.grid.count
+        }
+    }
+
+    /// Image tokens beside one another; nil where they have no places in two dimensions.
+    package var columns: Int? {
+        switch self {
+        case .tiles: nil
+        case .patches(let plan): plan.grid.columns
+        }
+    }
+
+    /// All that decides what the tower gets, apart from the picture: equal texts mean equal tiles.
+    package var name: String {
+        switch self {
+        case .tiles(let plan, _):
+            "internvl \(plan.columns)x\(plan.rows) thumbnail \(plan.hasThumbnail) tile \(plan.tileSize)"
+        case .patches(let plan):
+            "patches \(plan.grid.columns)x\(plan.grid.rows) of \(plan.options.mergeSize)x\(plan.options.patchSize)"
+        }
+    }
+
+    /// Resizes and cuts `pixels`.
+    package func cut(_ pixels: Pixels) -> ImageTiles {
+        switch self {
+        case .tiles(let plan, _): ImageTiles(pixels, plan: plan)
+        case .patches(let plan): ImageTiles(pixels, plan: plan)
+        }
+    }
+}

@@ -1,0 +1,116 @@
+import Engine
+import Images
+import Prompts
+import Scheduling
+import TestSupport
+import Testing
+
+/// Whole answers of Qwen2-VL and Qwen2.5-VL through prompts and engine against the reference.
+struct QwenVLEngineTests {
+    private func answer(_ golden: QwenGoldenCase, _ model: TestModel, _ engine: Engine) async throws -> Answer
+    {
+        try await Answer(
+            engine.submit(
+                try model.prompt(of: golden),
+                images: try model.images(of: golden).map { ImageSource(tiles: $0.tiles) },
+                sampling: try SamplingParameters(maxNewTokens: golden.greedyIds.count, ignoresEnd: true)))
+    }
+
+    @Test(arguments: QwenGoldenFile.models)
+    func `a conversation becomes the reference's ids and positions`(name: String) throws {
+        let model = try TestModel(name)
+        for golden in try QwenGoldenFile.of(name).cases {
+            let prompt = try model.prompt(of: golden), count = golden.inputIds.count
+            #expect(prompt.tokenIDs == golden.inputIds, "\(golden.name)")
+            #expect(prompt.images.map(\.columns) == golden.images.map(\.gridColumns))
+            #expect(prompt.images.map(\.tokenCount) == golden.images.map { $0.gridRows * $0.gridColumns })
+            // As text, with the mark of an image token between the two others or without.
+            let images = try model.images(of: golden)
+            for text in [golden.prompt, golden.prompt.replacing("<|image_pad|>", with: "")] {
+                let marked = try model.prompts.prompt(text: text, images: images, addSpecialTokens: true)
+                #expect(marked == prompt, "\(golden.name)")
+            }
+            guard let positions = PlanePositions(prompt) else {
+                #expect(golden.images.isEmpty)
+                continue
+            }
+            for start in [0, 1, count / 2, count - 1] {
+                let places = positions.places(of: start..<count)
+                for axis in 0..<3 {
+                    #expect(
+                        places.map { $0[axis] } == Array(golden.positions[axis][start...]), "\(golden.name)")
+                }
+            }
+            let next = (golden.positions.compactMap { $0.max() }.max() ?? 0) + 1
+            #expect(
+                positions.places(of: count..<(count + 2)) == [
+                    .init(repeating: next), .init(repeating: next + 1),
+                ])
+        }
+    }
+
+    @Test(arguments: QwenGoldenFile.models)
+    func `the pixels are the reference's`(name: String) throws {
+        let decoder = LibraryImageDecoder(), golden = try QwenGoldenFile.of(name)
+        let options = PatchOptions(minPixels: golden.minPixels, maxPixels: golden.maxPixels)
+        for image in golden.cases.flatMap(\.images) {
+            let pixels = try decoder.decode(Fixtures.bytes("images/\(image.file)"), limits: ImageLimits())
+            let plan = PatchPlan(width: pixels.width, height: pixels.height, options: options)
+            #expect(plan.grid == TokenGrid(rows: image.gridRows, columns: image.gridColumns))
+            let resized = resize(
+                pixels, toWidth: plan.grid.columns * 28, height: plan.grid.rows * 28, filter: .bicubic)
+            #expect(
+                SHA256.hexadecimal(SHA256.digest(of: resized.bytes)) == image.pixelsSha256, "\(image.file)")
+        }
+    }
+
+    @Test(arguments: QwenGoldenFile.models)
+    func `all at once, and again from the caches, give the reference's tokens`(name: String) async throws {
+        let model = try TestModel(name), cases = try QwenGoldenFile.of(name).cases
+        let engine = try model.makeEngine { $0.tokensPerStep = 96 }
+        for _ in 0..<2 {
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for golden in cases {
+                    group.addTask {
+                        let answer = try await answer(golden, model, engine)
+                        #expect(answer.tokens == golden.greedyIds, "\(golden.name)")
+                    }
+                }
+                try await group.waitForAll()
+            }
+        }
+        // Each picture went through the tower once.
+        #expect(engine.statistics().imagesEncoded == Set(cases.flatMap(\.images).map(\.file)).count)
+        await engine.shutDown(drainSeconds: 0)
+        #expect(engine.statistics().usedPages == 0 && engine.statistics().referencedImages == 0)
+    }
+
+    @Test(arguments: QwenGoldenFile.models)
+    func `with few pages, chunks that end within a picture and three cached ones the tokens stay the same`(
+        name: String,
+    ) async throws {
+        let model = try TestModel(name)
+        let engine = try model.makeEngine { configuration in
+            configuration.cachedTokens = 512
+            configuration.pageSize = 8
+            configuration.chunkSize = 7
+            configuration.tokensPerStep = 24
+            configuration.tilesPerStep = 1
+            configuration.imageCapacity = 3
+        }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for golden in try QwenGoldenFile.of(name).cases {
+                for _ in 0..<3 {
+                    group.addTask {
+                        let answer = try await answer(golden, model, engine)
+                        #expect(answer.tokens == golden.greedyIds, "\(golden.name)")
+                    }
+                }
+            }
+            try await group.waitForAll()
+        }
+        let statistics = engine.statistics()
+        #expect(statistics.requestsPreempted > 0 && statistics.imageCacheEvictions > 0)
+        await engine.shutDown(drainSeconds: 0)
+    }
+}

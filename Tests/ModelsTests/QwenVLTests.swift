@@ -1,0 +1,99 @@
+import Tensors
+import TestSupport
+import Testing
+
+@testable import Images
+@testable import Models
+
+/// Qwen2-VL and Qwen2.5-VL against transformers in f32, on the reference's ids and positions.
+@Suite struct QwenVLTests {
+    private func pictures(_ golden: QwenGoldenCase, _ patches: PatchOptions) throws -> [ImageTiles] {
+        try golden.images.map { image in
+            let pixels = try Fixtures.pixels(image.file)
+            return ImageTiles(
+                pixels, plan: PatchPlan(width: pixels.width, height: pixels.height, options: patches))
+        }
+    }
+
+    private func sequence(_ golden: QwenGoldenCase, _ driver: PagedDriver) throws -> PagedDriver.Sequence {
+        let description = driver.model.description
+        guard case .patches(let patches) = description.vision?.cut, !golden.images.isEmpty else {
+            return PagedDriver.Sequence(
+                images: try driver.device.makeTensor([1, description.text.hiddenSize], .f32))
+        }
+        let pictures = try pictures(golden, patches)
+        return PagedDriver.Sequence(
+            images: try driver.encode(
+                pictures.flatMap(\.bytes), count: pictures.reduce(0) { $0 + $1.tileCount }, side: 14,
+                grids: pictures.compactMap(\.grid)))
+    }
+
+    @Test(arguments: QwenGoldenFile.models)
+    func `picture embeddings equal the reference, of several pictures at once`(name: String) throws {
+        let driver = try FixtureModel.driver(name, as: .f32), golden = try QwenGoldenFile.of(name)
+        var largest: Float = 0
+        for example in golden.cases {
+            guard let expected = example.embeddings else { continue }
+            let all = try driver.device.readFloats(try sequence(example, driver).images)
+            let width = golden.hiddenSize
+            let rows = example.embeddingRows ?? Array(0..<(all.count / width))
+            let ours = rows.flatMap { all[($0 * width)..<(($0 + 1) * width)] }
+            let difference = largestDifference(ours, Fixtures.floats(expected))
+            #expect(difference < 2e-4, "\(example.name)")
+            largest = max(largest, difference)
+        }
+        print("\(name): embeddings differ by at most \(largest)")
+    }
+
+    @Test(arguments: QwenGoldenFile.models)
+    func `logits and 32 greedy tokens equal the reference, in chunks too`(name: String) throws {
+        let driver = try FixtureModel.driver(name, as: .f32)
+        driver.imageTokenID = 693
+        var largest: Float = 0
+        for example in try QwenGoldenFile.of(name).cases {
+            for chunk in [Int.max, 7] {
+                let sequence = try sequence(example, driver)
+                let count = example.inputIds.count
+                let next = (example.positions.compactMap { $0.max() }.max() ?? -1) + 1
+                driver.places = { index in
+                    index < count
+                        ? example.positions.map { $0[index] }
+                        : Array(repeating: next + Int32(index - count), count: 3)
+                }
+                var logits: [Float] = [], rest = example.inputIds[...]
+                while !rest.isEmpty {
+                    logits = try driver.extend(sequence, by: Array(rest.prefix(chunk)))
+                    rest = rest.dropFirst(chunk)
+                }
+                largest = max(largest, largestDifference(logits, Fixtures.floats(example.logits)))
+                var chosen: [Int32] = []
+                for _ in example.greedyIds {
+                    chosen.append(likeliest(1, of: logits)[0])
+                    logits = try driver.extend(sequence, by: [chosen[chosen.count - 1]])
+                }
+                #expect(chosen == example.greedyIds, "\(name), \(example.name)")
+                driver.release(sequence)
+            }
+        }
+        print("\(name): logits differ by at most \(largest)")
+        #expect(largest < 2e-4)
+    }
+
+    @Test(arguments: QwenGoldenFile.models)
+    func `the configuration is read in either spelling`(name: String) throws {
+        let golden = try QwenGoldenFile.of(name), isFirst = name == "qwen2-vl"
+        let description = try ModelFamilies.describe(Fixtures.folder(name))
+        let vision = try #require(description.vision)
+        guard case .patches(let patches) = vision.cut else {
+            Issue.record("patches")
+            return
+        }
+        #expect(patches.minPixels == golden.minPixels && patches.maxPixels == golden.maxPixels)
+        #expect(patches.window == (isFirst ? nil : 2) && vision.wholeLayers == (isFirst ? [] : [1, 3]))
+        #expect(vision.activation == (isFirst ? .quickGELU : .gatedSiLU))
+        #expect(vision.hiddenSize == (isFirst ? 32 : 48) && vision.intermediateSize == (isFirst ? 128 : 84))
+        #expect(description.text.rotary.sections == [2, 3, 3] && description.text.epsilon == 0.01)
+        #expect(description.text.hiddenSize == golden.hiddenSize)
+        #expect(description.text.tiesEmbeddings == isFirst && description.text.biases == .qkv)
+    }
+}
