@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes what measure.sh needs into a folder: the shape of InternVL3-8B and photo-like JPEG files. Needs Pillow and numpy.
+"""Writes what measure.sh needs into a folder: shapes of real models and photo-like JPEG files. Needs Pillow and numpy.
 
     Scripts/gpu/make_inputs.py FOLDER
 """
@@ -13,26 +13,43 @@ import numpy
 from PIL import Image
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
-TINY = REPOSITORY / "Tests/Fixtures/models/internvl-qwen2-opengvlab"
+MODELS = REPOSITORY / "Tests/Fixtures/models"
 
-# InternViT-300M-448px and Qwen2.5-7B, as OpenGVLab/InternVL3-8B has them.
-VISION = {
-    "hidden_size": 1024, "intermediate_size": 4096, "num_attention_heads": 16, "num_hidden_layers": 24,
-    "image_size": 448, "layer_norm_eps": 1e-6,
-}
+# Qwen2.5-7B, the text tower of both.
 TEXT = {
     "hidden_size": 3584, "intermediate_size": 18944, "num_attention_heads": 28, "num_key_value_heads": 4,
-    "num_hidden_layers": 28, "max_window_layers": 28, "max_position_embeddings": 32768, "vocab_size": 151674,
+    "num_hidden_layers": 28, "max_window_layers": 28, "max_position_embeddings": 32768,
+}
+INTERNVL3_8B = {
+    "force_image_size": 448,
+    # InternViT-300M-448px.
+    "vision_config": {
+        "hidden_size": 1024, "intermediate_size": 4096, "num_attention_heads": 16, "num_hidden_layers": 24,
+        "image_size": 448, "layer_norm_eps": 1e-6,
+    },
+    "llm_config": {**TEXT, "vocab_size": 151674},
+}
+QWEN25_VL_7B = {
+    "vision_config": {
+        "depth": 32, "hidden_size": 1280, "num_heads": 16, "intermediate_size": 3420, "out_hidden_size": 3584,
+        "window_size": 112, "fullatt_block_indexes": [7, 15, 23, 31],
+    },
+    "text_config": {
+        **TEXT, "vocab_size": 152064, "layer_types": ["full_attention"] * 28,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [16, 24, 24]},
+    },
 }
 
 
-def write_shape(folder):
-    """A checkpoint folder without weights: the configuration, with the small tokenizer of the tests."""
-    shutil.copytree(TINY, folder, ignore=shutil.ignore_patterns("*.safetensors"), dirs_exist_ok=True)
-    config = json.loads((TINY / "config.json").read_text())
-    config["force_image_size"] = 448
-    config["vision_config"].update(VISION)
-    config["llm_config"].update(TEXT)
+def write_shape(folder, tiny, changes):
+    """A checkpoint folder without weights: a tiny model's files with the sizes of a real one."""
+    shutil.copytree(MODELS / tiny, folder, ignore=shutil.ignore_patterns("*.safetensors*"), dirs_exist_ok=True)
+    config = json.loads((MODELS / tiny / "config.json").read_text())
+    for key, value in changes.items():
+        if isinstance(value, dict):
+            config[key].update(value)
+        else:
+            config[key] = value
     (folder / "config.json").write_text(json.dumps(config, indent=2))
 
 
@@ -55,7 +72,11 @@ def write_photo(path, width, height, bytes_wanted):
 
 def main():
     folder = pathlib.Path(sys.argv[1])
-    write_shape(folder / "internvl3-8b")
+    write_shape(folder / "internvl3-8b", "internvl-qwen2-opengvlab", INTERNVL3_8B)
+    write_shape(folder / "qwen2.5-vl-7b", "qwen2_5-vl", QWEN25_VL_7B)
+    preprocessor = folder / "qwen2.5-vl-7b/preprocessor_config.json"
+    limits = {"min_pixels": 3136, "max_pixels": 12845056}
+    preprocessor.write_text(json.dumps({**json.loads(preprocessor.read_text()), **limits}, indent=2))
     write_photo(folder / "1344x896.jpg", 1344, 896, 236_000)
     write_photo(folder / "448x448.jpg", 448, 448, 45_000)
     write_photo(folder / "1024x768.jpg", 1024, 768, 150_000)

@@ -4,12 +4,12 @@
 #     Scripts/gpu/measure.sh VIREO FOLDER [PART...]
 #
 # FOLDER is what make_inputs.py wrote; it also takes the weights that are made here, 16 GB. PART is one of check, step, serve,
-# sanitize; without one all are run.
+# qwen, sanitize; without one all are run.
 set -uo pipefail
 
 vireo=$1 folder=$2
 shift 2
-parts=${*:-check step serve sanitize}
+parts=${*:-check step serve qwen sanitize}
 models=$(cd "$(dirname "$0")/../../Tests/Fixtures/models" && pwd)
 shape=$folder/internvl3-8b weights=$folder/internvl3-8b-random
 port=8123 url=http://127.0.0.1:8123
@@ -20,7 +20,7 @@ check() {
     say "operators against the CPU"
     timeout 120 "$vireo" check --device cuda | tail -4
     say "whole small models against the CPU"
-    timeout 120 "$vireo" check --device cuda --skip_operators --model_dir "$models"/*{llama,mistral,qwen}* | tail -12
+    timeout 120 "$vireo" check --device cuda --skip_operators --model_dir "$models"/*{llama,mistral,qwen}* | tail -14
 }
 
 step() {
@@ -42,7 +42,7 @@ ask() {
 
 start() {
     local began=$EPOCHREALTIME
-    "$vireo" serve --model_dir "$1" --port "$port" --running_max_req_size 512 >"$folder/server.log" 2>&1 &
+    "$vireo" serve --model_dir "$@" --port "$port" --running_max_req_size 512 >"$folder/server.log" 2>&1 &
     server=$!
     until curl -sf "$url/health" >"$folder/health.log"; do
         kill -0 "$server" || { cat "$folder/server.log"; return 1; }
@@ -78,6 +78,17 @@ serve() {
     ask W6-8 32 8 --input_words 82 --output_len 128
     ask W6-32 128 32 --input_words 82 --output_len 128
     ask W6-128 512 128 --input_words 82 --output_len 128
+    stop
+}
+
+qwen() {
+    say "Qwen2.5-VL-7B"
+    start "$folder/qwen2.5-vl-7b" --load_format dummy || return
+    ask W1 4 1 --input_words 40 --output_len 256
+    ask W2 12 1 --input_words 8 --output_len 2 --images 1 --image_file "$folder/1344x896.jpg"
+    ask W2r 12 1 --input_words 8 --output_len 2 --images 1 --distinct_images 1 --image_file "$folder/1344x896.jpg"
+    ask W3 512 256 --input_words 30 --output_len 128 --images 1 --image_file "$folder/448x448.jpg"
+    ask W4 192 64 --input_words 8 --output_len 128 --images 1 --image_file "$folder/1024x768.jpg"
     stop
 }
 

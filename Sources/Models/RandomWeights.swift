@@ -9,7 +9,7 @@ extension ModelFamilies {
         let text = description.text.initializerRange
         let vision = description.vision?.initializerRange ?? text
         return RandomSource(seed: seed, elementType: elementType) { name in
-            name.hasPrefix("vision_") ? vision : text
+            name.hasPrefix("vision_") || name.contains("visual.") ? vision : text
         }
     }
 

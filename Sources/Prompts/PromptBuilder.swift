@@ -17,6 +17,14 @@ package struct PromptBuilder: Sendable {
         let start: Int32
         let context: Int32
         let end: Int32
+
+        /// `ids` without the one image token that some write between the marks that open and close a picture.
+        func pairs(in ids: [Int32]) -> [Int32] {
+            ids.indices.filter { index in
+                !(ids[index] == context && index > 0 && ids[index - 1] == start && index + 1 < ids.count
+                    && ids[index + 1] == end)
+            }.map { ids[$0] }
+        }
     }
 
     /// A builder for a model of `vocabularyCount` embeddings; throws when the tokenizer lacks the marks of pictures.
@@ -76,7 +84,8 @@ package struct PromptBuilder: Sendable {
         return try expand(tokenizer.encode(tagged, addSpecialTokens: addSpecialTokens), images: images)
     }
 
-    /// A prompt as token ids; pictures go where the ids of `<img></img>` stand.
+    /// A prompt as token ids; pictures go where the ids of `<img></img>` stand, or
+    /// those with one image token between them.
     package func prompt(tokenIDs: [Int], images: [PlannedImage]) throws(PromptError) -> PreparedPrompt {
         var ids: [Int32] = []
         ids.reserveCapacity(tokenIDs.count)
@@ -119,6 +128,7 @@ package struct PromptBuilder: Sendable {
             guard images.isEmpty else { throw .imagesNotSupported }
             return PreparedPrompt(tokenIDs: ids)
         }
+        let ids = images.isEmpty ? ids : markers.pairs(in: ids)
         let pairs = zip(ids, ids.dropFirst()).count { $0 == markers.start && $1 == markers.end }
         guard pairs == images.count else {
             throw .imageCountMismatch(tagCount: pairs, imageCount: images.count, tag: rules.pair)

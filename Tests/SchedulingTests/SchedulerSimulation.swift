@@ -195,8 +195,14 @@ struct SchedulerSimulation {
 
     private mutating func check(_ plan: StepPlan) {
         let limits = scheduler.limits
-        if plan.visions.reduce(0, { $0 + $1.tiles.count }) > limits.tilesPerStep {
+        let isLargeAlone = limits.encodesWholePictures && plan.visions.count == 1
+        if plan.visions.reduce(0, { $0 + $1.tiles.count }) > limits.tilesPerStep, !isLargeAlone {
             brokenRules.append("more tiles than a step may have")
+        }
+        if limits.encodesWholePictures,
+            plan.visions.contains(where: { $0.tiles != 0..<(scheduler.images[$0.key]?.pages.count ?? 0) })
+        {
+            brokenRules.append("a part of a picture that is encoded as a whole")
         }
         if plan.sequences.reduce(0, { $0 + $1.tokens.count }) > limits.tokensPerStep {
             brokenRules.append("a step over its budget")

@@ -14,10 +14,15 @@ struct SchedulerSimulationTests {
         limits.scoresPerStep = 2
         return limits
     }()
+    static let whole = {
+        var limits = cramped
+        limits.encodesWholePictures = true
+        return limits
+    }()
 
     @Test(arguments: 0..<20, [false, true])
     func `every request gets its own answer and ends once, and every rule holds`(seed: UInt64, ahead: Bool) {
-        for limits in [Self.roomy, Self.cramped] {
+        for limits in [Self.roomy, Self.cramped, Self.whole] {
             var world = SchedulerSimulation(seed: seed, limits: limits, plansAhead: ahead)
             for _ in 0..<300 { world.advance(arrivals: true) }
             var idleSteps = 0
