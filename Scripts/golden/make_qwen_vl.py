@@ -1,4 +1,4 @@
-"""Makes the tiny Qwen2-VL and Qwen2.5-VL checkpoints and their golden references, as make_models.py and
+"""Makes the tiny Qwen2-VL, Qwen2.5-VL and Qwen3-VL checkpoints and their golden references, as make_models.py and
 make_references.py do for InternVL.
 
     python make_qwen_vl.py [--check] [NAME...]
@@ -14,19 +14,21 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 from PIL import Image
-from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.models.qwen2_vl import image_processing_pil_qwen2_vl as theirs
+from transformers.models.qwen3_vl.modeling_qwen3_vl import BaseModelOutputWithDeepstackFeatures
 
 import cases
 import tiling
 from fixture_paths import GOLDEN, IMAGES, MODELS
-from make_references import STEPS, base64_floats, render
+from make_references import STEPS, base64_floats
 from qwen_vl_models import (
-    CLASSES, MARK, MAX_PIXELS, MEAN, MERGE, MIN_PIXELS, PATCH, SEEDS, STD, load, make_model, make_tokenizer, save,
+    CLASSES, MARK, MERGE, PICTURES, SEEDS, load, make_model, make_tokenizer, name_of, save, template,
 )
 
-ALL_ROWS, SOME_ROWS = 60, 24    # Rows of embeddings: all up to so many, and how many of more.
+# Rows of embeddings: all up to so many, and how many of more.
+ROWS = {"qwen2-vl": (60, 24), "qwen2_5-vl": (60, 24), "qwen3-vl": (16, 16)}
 SHARED = {case["name"]: case["messages"] for case in cases.CASES}
 CASES = {
     "text-only": SHARED["text-only"], "non-ascii": SHARED["non-ascii"], "one-image": SHARED["one-tile"],
@@ -36,7 +38,7 @@ CASES = {
 }
 
 
-def smart_resize(width, height, least=MIN_PIXELS, most=MAX_PIXELS, factor=PATCH * MERGE):
+def smart_resize(width, height, least, most, factor):
     """(width, height) a picture is resized to; halves round to even. Written afresh, compared in `check_resizing`."""
     def scaled(rounding, scale):
         return [rounding(side / scale / factor) * factor for side in (width, height)]
@@ -49,26 +51,31 @@ def smart_resize(width, height, least=MIN_PIXELS, most=MAX_PIXELS, factor=PATCH 
     return wide, high
 
 
-def picture(name):
-    """A picture's values [patches, 1176] and grid [1, rows, columns] by transformers, and its description."""
-    image = tiling.open_rgb(IMAGES / name)
-    made = theirs.Qwen2VLImageProcessorPil(min_pixels=MIN_PIXELS, max_pixels=MAX_PIXELS)([image], return_tensors="pt")
-    resized = np.asarray(image.resize(smart_resize(*image.size), Image.Resampling.BICUBIC))
-    rows, columns = (side // PATCH // MERGE for side in resized.shape[:2])
-    blocks = tiling.normalise(resized[None], MEAN, STD).reshape(3, rows, MERGE, PATCH, columns, MERGE, PATCH)
-    ours = np.repeat(blocks.transpose(1, 4, 2, 5, 0, 3, 6)[:, :, :, :, :, None], 2, 5).reshape(-1, 6 * PATCH * PATCH)
+def picture(file, look):
+    """A picture's values [patches, 6 × patch²] and grid [1, rows, columns] by transformers, and its description."""
+    image, patch = tiling.open_rgb(IMAGES / file), look.patch
+    made = theirs.Qwen2VLImageProcessorPil(
+        min_pixels=look.min_pixels, max_pixels=look.max_pixels, patch_size=patch, image_mean=look.mean,
+        image_std=look.std)([image], return_tensors="pt")
+    size = smart_resize(*image.size, look.min_pixels, look.max_pixels, patch * MERGE)
+    resized = np.asarray(image.resize(size, Image.Resampling.BICUBIC))
+    rows, columns = (side // patch // MERGE for side in resized.shape[:2])
+    blocks = tiling.normalise(resized[None], look.mean, look.std).reshape(3, rows, MERGE, patch, columns, MERGE, patch)
+    ours = np.repeat(blocks.transpose(1, 4, 2, 5, 0, 3, 6)[:, :, :, :, :, None], 2, 5).reshape(-1, 6 * patch * patch)
     assert made["image_grid_thw"].tolist() == [[1, rows * MERGE, columns * MERGE]]
-    assert np.abs(ours - made["pixel_values"].numpy()).max() < 1e-5, "the same bytes, as a step is 0.014"
+    assert np.abs(ours - made["pixel_values"].numpy()).max() < 1e-5, "the same bytes, as a step is 0.007"
     return made["pixel_values"], made["image_grid_thw"], {
-        "file": name, "width": image.width, "height": image.height, "grid_rows": rows, "grid_columns": columns,
+        "file": file, "width": image.width, "height": image.height, "grid_rows": rows, "grid_columns": columns,
         "pixels_sha256": hashlib.sha256(resized.tobytes()).hexdigest()}
 
 
 def question(model, tokenizer, messages):
     """All a forward pass takes for a conversation; `vision` and `after` are there for mistakes to be made in."""
-    pictures = [picture(part["image"]) for message in messages if not isinstance(message["content"], str)
-                for part in message["content"] if part["type"] == "image"]
-    prompt = render(messages, MODELS / "qwen2_5-vl")    # Both folders' templates are this one.
+    name = name_of(model)
+    pictures = [picture(part["image"], PICTURES[name]) for message in messages
+                if not isinstance(message["content"], str) for part in message["content"] if part["type"] == "image"]
+    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+    prompt = environment.from_string(template(name)).render(messages=messages, add_generation_prompt=True)
     pieces = prompt.split(MARK)
     text = pieces[0] + "".join(MARK * (image["grid_rows"] * image["grid_columns"]) + piece
                                for (_, _, image), piece in zip(pictures, pieces[1:], strict=True))
@@ -77,18 +84,22 @@ def question(model, tokenizer, messages):
     pixels, grids = (torch.cat(parts) if parts else None for parts in (
         [values for values, _, _ in pictures], [grid for _, grid, _ in pictures]))
     positions = model.model.get_rope_index(ids, mm_token_type_ids=types, image_grid_thw=grids)[0]
-    return SimpleNamespace(prompt=prompt, images=[image for _, _, image in pictures], ids=ids, types=types,
-                           pixels=pixels, grids=grids, positions=positions, vision={}, after=lambda rows: rows)
+    return SimpleNamespace(
+        prompt=prompt, images=[image for _, _, image in pictures], ids=ids, types=types, pixels=pixels, grids=grids,
+        positions=positions, vision={}, after=lambda rows, deep: (rows, deep))
 
 
 @torch.no_grad()
 def forward(model, asked):
-    """The prompt's output, and the tower's rows."""
-    rows, encoded = None, None
+    """The prompt's output, the tower's rows, and a list of those that DeepStack adds (empty but for Qwen3-VL)."""
+    rows, deep, encoded = None, [], None
     if asked.pixels is not None:
-        rows = asked.after(model.model.visual(asked.pixels, grid_thw=asked.grids, **asked.vision).pooler_output)
-        encoded = {"image": BaseModelOutputWithPooling(pooler_output=(rows,))}
-    return model(input_ids=asked.ids, position_ids=asked.positions, mm_encoder_outputs=encoded, use_cache=True), rows
+        tower = model.model.visual(asked.pixels, grid_thw=asked.grids, **asked.vision)
+        rows, deep = asked.after(tower.pooler_output, getattr(tower, "deepstack_features", None) or [])
+        encoded = {"image": BaseModelOutputWithDeepstackFeatures(
+            pooler_output=(rows,), deepstack_features=[(feature,) for feature in deep])}
+    output = model(input_ids=asked.ids, position_ids=asked.positions, mm_encoder_outputs=encoded, use_cache=True)
+    return output, rows, deep
 
 
 @torch.no_grad()
@@ -109,7 +120,7 @@ def decode(model, output, position):
 def reference(model, tokenizer, name):
     """The JSON object of one case."""
     asked = question(model, tokenizer, CASES[name])
-    output, rows = forward(model, asked)
+    output, rows, deep = forward(model, asked)
     logits = output.logits[0, -1]
     steps = decode(model, output, int(asked.positions.max()) + 1)
     result = {
@@ -117,16 +128,20 @@ def reference(model, tokenizer, name):
         "input_ids": asked.ids[0].tolist(), "positions": asked.positions[:, 0].tolist(),
         "logits": base64_floats(logits), "greedy_ids": [step["top_ids"][0] for step in steps], "steps": steps}
     if rows is not None:
-        if len(rows) > ALL_ROWS:
-            result["embedding_rows"] = np.linspace(0, len(rows) - 1, SOME_ROWS).round().astype(int).tolist()
-        result["embeddings"] = base64_floats(rows[result.get("embedding_rows", slice(None))])
+        most, some = ROWS[name_of(model)]
+        if len(rows) > most:
+            result["embedding_rows"] = np.linspace(0, len(rows) - 1, some).round().astype(int).tolist()
+        kept = result.get("embedding_rows", slice(None))
+        result["embeddings"] = base64_floats(rows[kept])
+        if deep:
+            result["deepstack"] = [base64_floats(feature[kept]) for feature in deep]
     return result
 
 
 def main():
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--check", action="store_true", help="only show that the references notice mistakes")
-    arguments.add_argument("names", nargs="*", help="qwen2-vl, qwen2_5-vl; both when left out")
+    arguments.add_argument("names", nargs="*", help="qwen2-vl, qwen2_5-vl, qwen3-vl; all when left out")
     arguments = arguments.parse_args()
     names, tokenizer = arguments.names or list(CLASSES), make_tokenizer()
     if arguments.check:
@@ -140,8 +155,9 @@ def main():
         stored = model.state_dict()
         assert all(torch.equal(stored[key], value) for key, value in drawn.state_dict().items())
         found = [reference(model, tokenizer, case) for case in CASES]
-        golden = {"models": [name], "patch": PATCH, "merge": MERGE, "image_mean": MEAN, "image_std": STD,
-                  "min_pixels": MIN_PIXELS, "max_pixels": MAX_PIXELS, "vocabulary": text.vocab_size,
+        look = PICTURES[name]
+        golden = {"models": [name], "patch": look.patch, "merge": MERGE, "image_mean": look.mean, "image_std": look.std,
+                  "min_pixels": look.min_pixels, "max_pixels": look.max_pixels, "vocabulary": text.vocab_size,
                   "hidden_size": text.hidden_size, "cases": found}
         content = json.dumps(golden, ensure_ascii=False, separators=(",", ":"))
         (GOLDEN / f"{name}.json").write_text(content.replace('{"name":', '\n{"name":') + "\n")  # A line for each case.

@@ -1,29 +1,53 @@
-"""The tiny random Qwen2-VL and Qwen2.5-VL checkpoints that make_qwen_vl.py writes, in the published layouts."""
+"""The tiny random Qwen2-VL, Qwen2.5-VL and Qwen3-VL checkpoints that make_qwen_vl.py writes, in the published layouts."""
 
 import hashlib
 import json
 import shutil
+from typing import NamedTuple
 
 import torch
 from tokenizers import AddedToken, Tokenizer
 from transformers import (
-    Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2VLConfig, Qwen2VLForConditionalGeneration,
+    Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2VLConfig, Qwen2VLForConditionalGeneration, Qwen3VLConfig,
+    Qwen3VLForConditionalGeneration,
 )
 
 import fixture_tokenizer
+import qwen3_vl_config
 from fixture_paths import FIXTURES, MODELS
 from fixture_tokenizer import write_json
 from make_models import token_ids
 
-PATCH, MERGE, MIN_PIXELS, MAX_PIXELS = 14, 2, 4 * 28 * 28, 48 * 28 * 28
-MEAN, STD = [0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]
+MERGE = 2
+
+
+class Pictures(NamedTuple):
+    """How a model takes pictures: side of a patch, limits of the resized area in pixels, mean and deviation."""
+    patch: int
+    min_pixels: int
+    max_pixels: int
+    mean: list
+    std: list
+
+
+CLIP = [0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]
+OLDER = Pictures(14, 4 * 28 * 28, 48 * 28 * 28, *CLIP)
+# At least 12 tokens, so that some of the pictures are too small.
+PICTURES = {"qwen2-vl": OLDER, "qwen2_5-vl": OLDER,
+            "qwen3-vl": Pictures(16, 12 * 32 * 32, 48 * 32 * 32, [0.5, 0.5, 0.5], [0.5, 0.5, 0.5])}
 SPECIAL_TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>",
                   "<|vision_pad|>", "<|image_pad|>", "<|video_pad|>"]
 MARK = "<|image_pad|>"
 # Searched for: no greedy step of any case is a near tie, no case repeats itself, none writes an image mark.
-SEEDS = {"qwen2-vl": "qwen2-vl2279", "qwen2_5-vl": "qwen2_5-vl1177"}
+SEEDS = {"qwen2-vl": "qwen2-vl2279", "qwen2_5-vl": "qwen2_5-vl1177", "qwen3-vl": "qwen3-vl0"}
 CLASSES = {"qwen2-vl": (Qwen2VLConfig, Qwen2VLForConditionalGeneration, torch.float16, "200KB"),
-           "qwen2_5-vl": (Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, torch.bfloat16, "5GB")}
+           "qwen2_5-vl": (Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, torch.bfloat16, "5GB"),
+           "qwen3-vl": (Qwen3VLConfig, Qwen3VLForConditionalGeneration, torch.bfloat16, "5GB")}
+
+
+def name_of(model):
+    """The folder's name."""
+    return model.config.model_type.replace("_vl", "-vl")
 
 
 def make_tokenizer():
@@ -39,6 +63,8 @@ def settings(name, tokenizer):
 
     The bases are small, as the last section's turning (columns) would be too slow to notice with published ones.
     """
+    if name == "qwen3-vl":
+        return qwen3_vl_config.settings(tokenizer)
     other = name == "qwen2_5-vl"
     text = {
         "attention_dropout": 0.0, "hidden_act": "silu", "hidden_size": 64 if other else 48, "initializer_range": 0.02,
@@ -46,7 +72,7 @@ def settings(name, tokenizer):
         "num_attention_heads": 4 if other else 3, "num_hidden_layers": 2, "num_key_value_heads": 2 if other else 1,
         "rms_norm_eps": 1e-2, "use_cache": True, "use_sliding_window": False, "vocab_size": 704, **token_ids(tokenizer),
     }
-    vision = {"patch_size": PATCH, "spatial_merge_size": MERGE, "temporal_patch_size": 2}
+    vision = {"patch_size": OLDER.patch, "spatial_merge_size": MERGE, "temporal_patch_size": 2}
     if other:
         vision.update(depth=4, hidden_act="silu", hidden_size=48, num_heads=3, intermediate_size=84, window_size=56,
                       fullatt_block_indexes=[1, 3], out_hidden_size=64, tokens_per_second=2)
@@ -60,17 +86,21 @@ def settings(name, tokenizer):
 
 def version4(name, text, vision, top, rope):
     """config.json as the published folders have it: text values at the top, no quick GELU named."""
+    if name == "qwen3-vl":
+        return qwen3_vl_config.version4(text, vision, top, rope)
     vision = {key: value for key, value in vision.items() if value != "quick_gelu"}
     return {
         "architectures": [CLASSES[name][1].__name__], "model_type": name.replace("-", "_"), **text, **top,
         "rope_scaling": {"type": "mrope", "mrope_section": rope[1]}, "rope_theta": rope[0], "sliding_window": 1024,
         "torch_dtype": str(CLASSES[name][2])[6:], "transformers_version": "4.41.2",
-        "vision_config": {**vision, "in_chans": 3, "spatial_patch_size": PATCH},
+        "vision_config": {**vision, "in_chans": 3, "spatial_patch_size": OLDER.patch},
     }
 
 
 def version5(name, text, vision, top, rope):
     """The values of a config as transformers 5 saves a published one again."""
+    if name == "qwen3-vl":
+        return qwen3_vl_config.version5(text, vision, top, rope)
     text = {**text, "rope_parameters": {
         "mrope_section": rope[1], "rope_theta": rope[0], "rope_type": "default", "type": "mrope"}}
     return {
@@ -97,6 +127,8 @@ def make_model(name, tokenizer, seed):
             value = 0.3 * noise
         elif key.endswith("embed_tokens.weight"):
             value = noise * quiet * (0.3 if tied else 1.0)
+        elif key.endswith("pos_embed.weight"):
+            value = 0.5 * noise
         elif key == "lm_head.weight":
             value = noise * quiet * 3.0 / parameter.shape[1] ** 0.5
         else:
@@ -106,6 +138,13 @@ def make_model(name, tokenizer, seed):
     return model
 
 
+def template(name):
+    """The chat template of a folder."""
+    if name == "qwen3-vl":
+        return qwen3_vl_config.TEMPLATE
+    return (FIXTURES / "templates" / "qwen25-vision.jinja").read_text().rstrip("\n")
+
+
 def save(name, model, tokenizer):
     """The folder of a checkpoint, in the published layout."""
     folder, (_, _, stored_type, shard_size) = MODELS / name, CLASSES[name]
@@ -113,18 +152,20 @@ def save(name, model, tokenizer):
     folder.mkdir(parents=True)
     model.to(stored_type).save_pretrained(folder, max_shard_size=shard_size)    # Gives tensors their hub names.
     model.float()
-    template = (FIXTURES / "templates" / "qwen25-vision.jinja").read_text().rstrip("\n")
-    if name == "qwen2-vl":
-        write_json(folder / "config.json", version4(name, *settings(name, tokenizer)))
-        write_json(folder / "chat_template.json", {"chat_template": template})
+    if name == "qwen2_5-vl":
+        (folder / "chat_template.jinja").write_text(template(name), encoding="utf-8")
     else:
-        (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
+        write_json(folder / "config.json", version4(name, *settings(name, tokenizer)))
+        write_json(folder / "chat_template.json", {"chat_template": template(name)})
     ids, processor = token_ids(tokenizer), model.__class__.__name__.replace("ForConditionalGeneration", "Processor")
     write_json(folder / "generation_config.json", {
         **ids, "do_sample": False, "eos_token_id": [ids["eos_token_id"], ids["pad_token_id"]]})
+    patch, least, most, mean, deviation = PICTURES[name]
+    limits = ({"size": {"longest_edge": most, "shortest_edge": least}} if name == "qwen3-vl"
+              else {"min_pixels": least, "max_pixels": most})
     write_json(folder / "preprocessor_config.json", {
-        "min_pixels": MIN_PIXELS, "max_pixels": MAX_PIXELS, "patch_size": PATCH, "temporal_patch_size": 2,
-        "merge_size": MERGE, "image_mean": MEAN, "image_std": STD, "image_processor_type": "Qwen2VLImageProcessor",
+        **limits, "patch_size": patch, "temporal_patch_size": 2, "merge_size": MERGE, "image_mean": mean,
+        "image_std": deviation, "image_processor_type": "Qwen2VLImageProcessor" + ("Fast" if name == "qwen3-vl" else ""),
         "processor_class": processor})
     content = json.dumps(json.loads(tokenizer.to_str()), ensure_ascii=False, separators=(",", ":"))
     (folder / "tokenizer.json").write_text(content + "\n", encoding="utf-8")

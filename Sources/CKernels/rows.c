@@ -98,6 +98,36 @@ bool vireo_gather_rows(
     return true;
 }
 
+struct added {
+    const float *table, *weights;
+    const int32_t *rows;
+    size_t columns, terms;
+    float *out;
+};
+
+static void add_rows(void *context, size_t begin, size_t end) {
+    const struct added *a = context;
+    for (size_t t = begin; t < end; t++) {
+        float *out = a->out + t * a->columns;
+        for (size_t j = t * a->terms; j < (t + 1) * a->terms; j++) {
+            if (a->rows[j] < 0) continue;
+            const float *row = a->table + (size_t)a->rows[j] * a->columns;
+            float weight = a->weights ? a->weights[j] : 1;
+            for (size_t c = 0; c < a->columns; c++) out[c] += weight * row[c];
+        }
+    }
+}
+
+bool vireo_add_rows(
+    vireo_pool *pool, const float *table, size_t row_count, size_t columns, const int32_t *rows,
+    const float *weights, size_t terms, size_t count, float *out) {
+    for (size_t i = 0; i < count * terms; i++)
+        if (rows[i] >= 0 && (size_t)rows[i] >= row_count) return false;
+    struct added added = {table, weights, rows, columns, terms, out};
+    vireo_parallel(pool, count, grain(columns), add_rows, &added);
+    return true;
+}
+
 struct embedding {
     const struct vireo_kernels *kernels;
     const struct vireo_embed_call *call;

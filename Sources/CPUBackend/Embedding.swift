@@ -22,6 +22,20 @@ extension CPUOperators {
         precondition(found, "every row is one of x")
     }
 
+    // out[t] += Σⱼ weights[t, j] · table[rows[t, j]]
+    func addRows(of table: Tensor, rows: Tensor, weights: Tensor?, to out: Tensor) {
+        let (rowCount, columnCount) = (table.shape.rowCount, table.shape.columnCount)
+        let count = out.shape.rowCount, terms = rows.elementCount / max(1, count)
+        precondition(out.shape.columnCount == columnCount, "out is [T, C]")
+        precondition(rows.elementCount == count * terms, "rows is [T, J]")
+        precondition(weights?.elementCount ?? count * terms == count * terms, "a weight for each row")
+        // Safe: sizes are checked above, the rows by the kernel; the caller's tensors outlive the call.
+        let added = unsafe vireo_add_rows(
+            pool.handle, table.floats, rowCount, columnCount, rows.integers, weights.map { unsafe $0.floats },
+            terms, count, out.floats)
+        precondition(added, "every row is one of the table")
+    }
+
     // ids below zero: of `previous`; out[t] = imageRows[t] < 0 ? table[ids[t]] : images[imageRows[t]]
     func embed(
         ids: Tensor, previous: Tensor, imageRows: Tensor, table: Tensor, images: Tensor, out: Tensor,

@@ -39,8 +39,9 @@ extension CPUOperators {
         unsafe call.out = out.floats
         switch epilogue {
         case .none, .siluMultiply: break
-        case .gelu: unsafe call.epilogue = vireo_epilogue_gelu
-        case .quickGELU: unsafe call.epilogue = vireo_epilogue_quick_gelu
+        case .gelu(.exact): unsafe call.epilogue = vireo_epilogue_gelu
+        case .gelu(.tanh): unsafe call.epilogue = vireo_epilogue_tanh_gelu
+        case .gelu(.logistic): unsafe call.epilogue = vireo_epilogue_logistic_gelu
         case .addToOutput:
             unsafe call.epilogue = weights.scale == nil ? vireo_epilogue_add : vireo_epilogue_scale_add
             unsafe call.residual = UnsafePointer(out.floats)

@@ -8,9 +8,10 @@ extension CUDAOperators {
         precondition(
             out.elementCount == rowCount * weights.outputCount / (epilogue.isGated ? 2 : 1), "out is [T, N]")
         guard rowCount > 0 else { return }
-        if case .quickGELU = epilogue {
+        // Only the exact one is fused.
+        if case .gelu(let kind) = epilogue, kind != .exact {
             linear(x, weights, epilogue: .none, out: out)
-            gelu(out, isQuick: true)
+            gelu(out, kind)
             return
         }
         let end = end(epilogue, out)
@@ -29,12 +30,12 @@ extension CUDAOperators {
         }
         let bias = out.elementType == .f32 ? weights.bias : weights.roundedBias
         switch epilogue {
-        case .none, .quickGELU:
+        case .none:
             matmul.multiply(operand, weights.matrix, bias: bias, adds: false, out: out)
         case .addToOutput: matmul.multiply(operand, weights.matrix, bias: bias, adds: true, out: out)
-        case .gelu:
+        case .gelu(let kind):
             matmul.multiply(operand, weights.matrix, bias: bias, adds: false, out: out)
-            gelu(out, isQuick: false)
+            gelu(out, kind)
         case .siluMultiply(let both):
             matmul.multiply(operand, weights.matrix, bias: bias, adds: false, out: both)
             siluMultiply(both, out: out)
@@ -53,7 +54,7 @@ extension CUDAOperators {
 
     private func end(_ epilogue: LinearEpilogue, _ out: Tensor) -> SkinnyProducts.End {
         switch epilogue {
-        case .none, .quickGELU: out.elementType == .f32 ? .f32 : .bf16
+        case .none: out.elementType == .f32 ? .f32 : .bf16
         case .gelu: .gelu
         case .addToOutput: .add
         case .siluMultiply: .gated

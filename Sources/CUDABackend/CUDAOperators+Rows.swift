@@ -49,12 +49,12 @@ extension CUDAOperators {
             [.init(x), .init(out), .init(rowCount), .init(columnCount)])
     }
 
-    // x[i] = x[i] · ½ · (1 + erf(x[i] / √2)), or x[i] / (1 + exp(−1.702 · x[i])) if it is the quick one
-    func gelu(_ x: Tensor, isQuick: Bool) {
+    // x[i] = gelu(x[i])
+    func gelu(_ x: Tensor, _ kind: GELU) {
         stream.launch(
             rows.gelu, grid: (blocks(x.elementCount, perBlock: 2048, most: 32), 1, 1), block: 256,
             work: KernelWork(bytes: 2 * x.byteCount),
-            [.init(x), .init(wide: UInt64(x.elementCount)), .init(isQuick ? 1 : 0)])
+            [.init(x), .init(wide: UInt64(x.elementCount)), .init(kind.kernelNumber)])
     }
 
     // out[r] = x[rows[r]]
@@ -66,6 +66,21 @@ extension CUDAOperators {
             [
                 .init(x), .init(indices), .init(out), .init(indices.elementCount), .init(columnCount),
                 .init(x.shape.rowCount),
+            ])
+    }
+
+    // out[t] += Σⱼ weights[t, j] · table[rows[t, j]]
+    func addRows(of table: Tensor, rows indices: Tensor, weights: Tensor?, to out: Tensor) {
+        let columnCount = table.shape.columnCount
+        let count = out.shape.rowCount, terms = indices.elementCount / max(1, count)
+        precondition(out.shape.columnCount == columnCount, "out is [T, C]")
+        precondition(indices.elementCount == count * terms, "rows is [T, J]")
+        precondition(weights?.elementCount ?? count * terms == count * terms, "a weight for each row")
+        stream.launch(
+            rows.addRows, grid: (count, 1, 1), block: 256,
+            [
+                .init(table), .init(indices), .init(weights), .init(out), .init(count), .init(terms),
+                .init(columnCount), .init(table.shape.rowCount),
             ])
     }
 
@@ -195,6 +210,17 @@ extension ElementType {
         case .bf16: 1
         case .f16: 2
         case .u8, .i32, .i64: nil
+        }
+    }
+}
+
+extension GELU {
+    /// The kernel's number of it.
+    fileprivate var kernelNumber: Int {
+        switch self {
+        case .exact: 0
+        case .tanh: 1
+        case .logistic: 2
         }
     }
 }

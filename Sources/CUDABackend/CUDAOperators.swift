@@ -48,7 +48,8 @@ extension KernelCompiler {
 
 /// The kernels of rows.cu and rotary.cu.
 struct RowKernels: Sendable {
-    let rmsNorm, layerNorm, rmsNormColumns, siluMultiply, gelu, gatherRows, embed, convert, checkFinite,
+    let rmsNorm, layerNorm, rmsNormColumns, siluMultiply, gelu, gatherRows, addRows, embed, convert,
+        checkFinite,
         fillRandom, rotate: CUDAKernel
 
     init(_ compiler: KernelCompiler) throws(DeviceError) {
@@ -61,6 +62,7 @@ struct RowKernels: Sendable {
         siluMultiply = try kernel("silu_multiply")
         gelu = try kernel("gelu")
         gatherRows = try kernel("gather_rows")
+        addRows = try kernel("add_rows")
         embed = try kernel("embed")
         convert = try kernel("convert")
         checkFinite = try kernel("check_finite")

@@ -61,8 +61,10 @@ extension CheckedPair {
                     }
                     try run("operand", plain, { _ in .none }, into: try poisonedOperand([m, n]))
                     try run("f32", plain, { _ in .none }, into: try poisonedFloats([m, n]))
-                    try run("gelu", plain, { _ in .gelu }, into: try poisonedOperand([m, n]))
-                    try run("quick gelu", plain, { _ in .quickGELU }, into: try poisonedOperand([m, n]))
+                    for kind in [GELU.exact, .tanh, .logistic] {
+                        try run(
+                            "\(kind) gelu", plain, { _ in .gelu(kind) }, into: try poisonedOperand([m, n]))
+                    }
                     try run(
                         "added", single, { _ in .addToOutput }, into: try floats(numbers(m * n), [m, n]))
                     let both = try poisonedOperand([m, 2 * n])
@@ -107,6 +109,20 @@ extension CheckedPair {
             reference.operators.gatherRows(x.reference, rows: picks.reference, out: gathered.reference)
             device.operators.gatherRows(x.device, rows: picks.device, out: gathered.device)
             try compare("gatherRows", "\(count)×\(columns)", gathered, tolerance: 0)
+
+            for terms in [1, 4] {
+                let added = try floats(numbers(count * columns), [count, columns])
+                let places = try integers(
+                    (0..<(count * terms)).map { _ in Int32(below(51) - 1) }, [count, terms])
+                let shares = try floats(numbers(count * terms), [count, terms])
+                reference.operators.addRows(
+                    of: x.reference, rows: places.reference, weights: terms == 1 ? nil : shares.reference,
+                    to: added.reference)
+                device.operators.addRows(
+                    of: x.device, rows: places.device, weights: terms == 1 ? nil : shares.device,
+                    to: added.device)
+                try compare("addRows", "\(count)×\(columns), \(terms) terms", added, tolerance: 1e-6)
+            }
 
             let table = try stored(numbers(70 * columns), [70, columns])
             let ids = try integers(

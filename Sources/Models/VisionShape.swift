@@ -1,5 +1,6 @@
 import Checkpoints
 package import Images
+package import Tensors
 
 /// Sizes and settings of the vision tower, and how pictures become tokens.
 package struct VisionShape: Sendable, Hashable {
@@ -42,10 +43,7 @@ package struct VisionShape: Sendable, Hashable {
 
     /// What an MLP does between its products.
     package enum Activation: Sendable, Hashable {
-        /// GELU by the error function.
-        case gelu
-        /// GELU by the logistic function.
-        case quickGELU
+        case gelu(GELU)
         /// SiLU of a gate, times the other half.
         case gatedSiLU
     }
@@ -63,7 +61,7 @@ package struct VisionShape: Sendable, Hashable {
     /// Takes checked sizes.
     package init(
         layerCount: Int, hiddenSize: Int, heads: Int, cut: ImageCut, patchSize: Int, markers: ImageMarkers,
-        intermediateSize: Int = 0, activation: Activation = .gelu, norm: Norm = .layer(epsilon: 1e-6),
+        intermediateSize: Int = 0, activation: Activation = .gelu(.exact), norm: Norm = .layer(epsilon: 1e-6),
         hasQKVBias: Bool = true, queryKeyEpsilon: Float? = nil, mean: [Float] = imageNetMean,
         deviation: [Float] = imageNetDeviation, initializerRange: Float = 0.02,
     ) {

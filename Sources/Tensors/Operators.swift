@@ -28,6 +28,11 @@ package protocol Operators: Sendable {
     /// out[r] = x[rows[r]]; x is f32 [T, C], rows i32 [R], out f32 [R, C].
     func gatherRows(_ x: Tensor, rows: Tensor, out: Tensor)
 
+    /// out[t] += Σⱼ weights[t, j] · table[rows[t, j]] over those j whose row is not below zero.
+    ///
+    /// table is f32 [R, C], rows i32 [T, J], weights f32 [T, J] or nil for ones, out f32 [T, C].
+    func addRows(of table: Tensor, rows: Tensor, weights: Tensor?, to out: Tensor)
+
     /// out[0] = how many elements of x, f32, are not finite; out is i32 [1].
     func countFaults(_ x: Tensor, out: Tensor)
 
@@ -102,15 +107,23 @@ package enum LinearInput: Sendable {
 package enum LinearEpilogue: Sendable {
     /// Nothing.
     case none
-    /// GELU with the error function: v · ½ · (1 + erf(v / √2)).
-    case gelu
-    /// GELU with the logistic function: v / (1 + exp(−1.702 · v)).
-    case quickGELU
+    /// A GELU.
+    case gelu(GELU)
     /// out + scale · v on the stream, out being f32 [T, N]; the scale is that of the weights.
     case addToOutput
     /// silu(v[t, i]) · v[t, I + i] of N = 2 · I values (gate beside up); out is the operand [T, I]. The values may go
     /// into the operand `scratch` [T, 2 · I].
     case siluMultiply(scratch: Tensor)
+}
+
+/// The Gaussian error linear unit and what stands for it (https://arxiv.org/abs/1606.08415).
+package enum GELU: Sendable, Hashable {
+    /// v · ½ · (1 + erf(v / √2)).
+    case exact
+    /// v · ½ · (1 + tanh(√(2/π) · (v + 0.044715 · v³))).
+    case tanh
+    /// v / (1 + exp(−1.702 · v)), which some call quick.
+    case logistic
 }
 
 /// How the columns of fused query-key-value rows are divided.

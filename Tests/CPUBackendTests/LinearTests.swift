@@ -7,7 +7,8 @@ import Testing
 enum Epilogue: CaseIterable {
     case none
     case gelu
-    case quickGELU
+    case tanhGELU
+    case logisticGELU
     case add
     case scaleAdd
 }
@@ -47,8 +48,9 @@ enum Epilogue: CaseIterable {
                     let applied: LinearEpilogue =
                         switch epilogue {
                         case .none: .none
-                        case .gelu: .gelu
-                        case .quickGELU: .quickGELU
+                        case .gelu: .gelu(.exact)
+                        case .tanhGELU: .gelu(.tanh)
+                        case .logisticGELU: .gelu(.logistic)
                         case .add, .scaleAdd: .addToOutput
                         }
                     device.operators.linear(
@@ -63,7 +65,8 @@ enum Epilogue: CaseIterable {
     static func apply(_ epilogue: Epilogue, _ v: Double, residual: Float, scale: Float) -> Double {
         switch epilogue {
         case .none: v
-        case .quickGELU: v / (1 + exp(-1.702 * v))
+        case .tanhGELU: v * 0.5 * (1 + tanh((2 / Double.pi).squareRoot() * (v + 0.044715 * v * v * v)))
+        case .logisticGELU: v / (1 + exp(-1.702 * v))
         case .gelu: v * 0.5 * (1 + errorFunction(v / 2.0.squareRoot()))
         case .add: Double(residual) + v
         case .scaleAdd: Double(residual) + Double(scale) * v
@@ -88,7 +91,8 @@ enum Epilogue: CaseIterable {
         let one = try device.prepareLinear(
             weights: [try device.tensor([1], [1, 1])], bias: [], scale: nil, elementType: .f32)
         let out = try device.makeTensor([x.count, 1], .f32)
-        device.operators.linear(.rows(try device.tensor(x, [x.count, 1])), one, epilogue: .gelu, out: out)
+        device.operators.linear(
+            .rows(try device.tensor(x, [x.count, 1])), one, epilogue: .gelu(.exact), out: out)
         for (value, result) in zip(x, device.readFloats(out)) {
             let expected = Self.apply(.gelu, Double(value), residual: 0, scale: 0)
             #expect(abs(Double(result) - expected) < 1e-6 * max(1, abs(Double(value))), "gelu(\(value))")
@@ -142,7 +146,8 @@ enum Epilogue: CaseIterable {
             bias = [try device.tensor(numbers.floats(n), [n])]
         let weights = try device.prepareLinear(weights: parts, bias: bias, scale: nil, elementType: type)
         let whole = try device.makeTensor([m, n], .f32)
-        device.operators.linear(.rows(try device.tensor(x, [m, k])), weights, epilogue: .gelu, out: whole)
+        device.operators.linear(
+            .rows(try device.tensor(x, [m, k])), weights, epilogue: .gelu(.exact), out: whole)
         let expected = device.readFloats(whole)
         for count in 1...26 {
             let first = (count * 7) % (m - count)
@@ -150,7 +155,7 @@ enum Epilogue: CaseIterable {
             let out = try device.makeTensor([count, n], .f32)
             let used = count.isMultiple(of: 2) ? device : single
             used.operators.linear(
-                .rows(try device.tensor(part, [count, k])), weights, epilogue: .gelu, out: out)
+                .rows(try device.tensor(part, [count, k])), weights, epilogue: .gelu(.exact), out: out)
             #expect(
                 device.readFloats(out) == Array(expected[(first * n)..<((first + count) * n)]),
                 "\(count) rows")

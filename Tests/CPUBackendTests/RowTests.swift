@@ -109,6 +109,29 @@ import Testing
     }
 
     @Test(arguments: levels)
+    func `rows are added with their weights, those below zero not`(level: CPULevel) throws {
+        let device = CPUDevice(threadCount: 2, level: level), width = 19, tokens = 7
+        var numbers = Numbers(12)
+        let table = numbers.floats(6 * width), start = numbers.floats(tokens * width)
+        for terms in [1, 4] {
+            let rows = (0..<(tokens * terms)).map { Int32($0 * 5 % 7 - 1) }
+            let weights = terms == 1 ? nil : numbers.floats(tokens * terms)
+            let out = try device.tensor(start, [tokens, width])
+            device.operators.addRows(
+                of: try device.tensor(table, [6, width]), rows: try device.integers(rows, [tokens, terms]),
+                weights: try weights.map { try device.tensor($0, [tokens, terms]) }, to: out)
+            let expected = (0..<(tokens * width)).map { index in
+                (0..<terms).reduce(Double(start[index])) { sum, j in
+                    let place = index / width * terms + j, row = Int(rows[place])
+                    guard row >= 0 else { return sum }
+                    return sum + Double(weights?[place] ?? 1) * Double(table[row * width + index % width])
+                }
+            }
+            expectClose(device.readFloats(out), expected, tolerance: 1e-6, "\(terms) terms")
+        }
+    }
+
+    @Test(arguments: levels)
     func `conversions round to nearest and keep what cannot be rounded`(level: CPULevel) throws {
         let device = CPUDevice(threadCount: 2, level: level)
         var numbers = Numbers(9)

@@ -54,7 +54,7 @@ extension CUDATests {
             #expect(StandIn.calls("blas.heuristic") == 1)
             let added = try run(biased, .addToOutput, sums)[0].parameters
             #expect(added[0] == UInt64(try #require(biased.bias).address) && added[4] == 1 && added[5] == 0)
-            let curved = try run(biased, .gelu, operand)
+            let curved = try run(biased, .gelu(.exact), operand)
             #expect(curved.map(\.name) == ["multiply", "gelu"])
             #expect(curved[0].parameters[0] == UInt64(try #require(biased.roundedBias).address))
             let both = try device.makeTensor([20, 96], .bf16), half = try device.makeTensor([20, 48], .bf16)
@@ -108,7 +108,8 @@ extension CUDATests {
             let out = try device.makeTensor([2, 64], .bf16), sums = try device.makeTensor([2, 64], .f32)
             let half = try device.makeTensor([2, 32], .bf16)
             let ends: [(LinearEpilogue, Tensor, String)] = [
-                (.none, out, "bf16"), (.none, sums, "f32"), (.addToOutput, sums, "add"), (.gelu, out, "gelu"),
+                (.none, out, "bf16"), (.none, sums, "f32"), (.addToOutput, sums, "add"),
+                (.gelu(.exact), out, "gelu"),
                 (.siluMultiply(scratch: out), half, "gated"),
             ]
             for (epilogue, target, end) in ends {

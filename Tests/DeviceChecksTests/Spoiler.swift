@@ -102,6 +102,10 @@ private struct SpoilingOperators: Operators {
         base.gatherRows(x, rows: rows, out: out)
         spoil("gatherRows", out)
     }
+    func addRows(of table: Tensor, rows: Tensor, weights: Tensor?, to out: Tensor) {
+        base.addRows(of: table, rows: rows, weights: weights, to: out)
+        spoil("addRows", out)
+    }
     func countFaults(_ x: Tensor, out: Tensor) {
         base.countFaults(x, out: out)
         if spoils.take("countFaults") { device.write([Int32(1)], to: out) }

@@ -90,7 +90,7 @@ import Testing
         }
         #expect(patches.minPixels == golden.minPixels && patches.maxPixels == golden.maxPixels)
         #expect(patches.window == (isFirst ? nil : 2) && vision.wholeLayers == (isFirst ? [] : [1, 3]))
-        #expect(vision.activation == (isFirst ? .quickGELU : .gatedSiLU))
+        #expect(vision.activation == (isFirst ? .gelu(.logistic) : .gatedSiLU))
         #expect(vision.hiddenSize == (isFirst ? 32 : 48) && vision.intermediateSize == (isFirst ? 128 : 84))
         #expect(description.text.rotary.sections == [2, 3, 3] && description.text.epsilon == 0.01)
         #expect(description.text.hiddenSize == golden.hiddenSize)

@@ -175,23 +175,30 @@ KERNEL silu_multiply(const u16 *x, u16 *out, int rows, int columns) {
     else silu_rows<1>(x, out, rows, columns);
 }
 
-template <int N> static __device__ __forceinline__ void gelu_pack(u16 *x, bool isQuick) {
+enum { GELU_EXACT = 0, GELU_TANH = 1, GELU_LOGISTIC = 2 };
+
+static __device__ __forceinline__ float gelu_of(float v, int kind) {
+    if (kind == GELU_EXACT) return 0.5f * v * (1.0f + erff(v * 0.70710678f));
+    // 1 + tanh(u) = 2 / (1 + exp(−2u))
+    const float u = kind == GELU_TANH ? 1.5957691f * (v + 0.044715f * v * v * v) : 1.702f * v;
+    return v / (1.0f + __expf(-u));
+}
+
+template <int N> static __device__ __forceinline__ void gelu_pack(u16 *x, int kind) {
     float v[N];
     load(x, v);
 #pragma unroll
-    for (int i = 0; i < N; i++)
-        v[i] = isQuick ? v[i] / (1.0f + __expf(-1.702f * v[i]))
-                       : 0.5f * v[i] * (1.0f + erff(v[i] * 0.70710678f));
+    for (int i = 0; i < N; i++) v[i] = gelu_of(v[i], kind);
     store(x, v);
 }
 
-// x[i] ← x[i] · ½ · (1 + erf(x[i] / √2)), or x[i] / (1 + exp(−1.702 · x[i])) if it is the quick one; x is bf16
-KERNEL gelu(u16 *x, u64 count, int isQuick) {
+// x[i] ← gelu(x[i]) of that kind; x is bf16
+KERNEL gelu(u16 *x, u64 count, int kind) {
     let_next_begin();
     previous_done();
     const u64 index = (u64)blockIdx.x * blockDim.x + threadIdx.x, step = (u64)gridDim.x * blockDim.x;
-    for (u64 i = index; i < count / 8; i += step) gelu_pack<8>(x + i * 8, isQuick);
-    for (u64 i = count / 8 * 8 + index; i < count; i += step) gelu_pack<1>(x + i, isQuick);
+    for (u64 i = index; i < count / 8; i += step) gelu_pack<8>(x + i * 8, kind);
+    for (u64 i = count / 8 * 8 + index; i < count; i += step) gelu_pack<1>(x + i, kind);
 }
 
 // MARK: Look-ups
@@ -216,6 +223,37 @@ KERNEL gather_rows(const float *x, const int *rows, float *out, int count, int c
     previous_done();
     if (columns % 4 == 0) gather<4>(x, rows, out, count, columns, rowCount);
     else gather<1>(x, rows, out, count, columns, rowCount);
+}
+
+template <int N>
+static __device__ __forceinline__ void add(const float *table, const int *rows, const float *weights, float *out,
+                                           int count, int terms, int columns, int rowCount) {
+    for (u64 t = blockIdx.x; t < count; t += gridDim.x) {
+        for (int c = threadIdx.x * N; c < columns; c += blockDim.x * N) {
+            float sum[N];
+            load(out + t * columns + c, sum);
+            for (u64 j = t * terms; j < (t + 1) * terms; j++) {
+                const int row = rows[j];
+                if (row < 0 || row >= rowCount) continue;
+                const float weight = weights ? weights[j] : 1.0f;
+                float v[N];
+                load(table + (u64)row * columns + c, v);
+#pragma unroll
+                for (int i = 0; i < N; i++) sum[i] += weight * v[i];
+            }
+            store(out + t * columns + c, sum);
+        }
+    }
+}
+
+// out[t] ← out[t] + Σ_j weights[t, j] · table[rows[t, j]] over rows that are there; table is f32 [rowCount, columns],
+// rows [count, terms], weights f32 [count, terms] or null for ones, out f32 [count, columns]
+KERNEL add_rows(const float *table, const int *rows, const float *weights, float *out, int count, int terms,
+                int columns, int rowCount) {
+    let_next_begin();
+    previous_done();
+    if (columns % 4 == 0) add<4>(table, rows, weights, out, count, terms, columns, rowCount);
+    else add<1>(table, rows, weights, out, count, terms, columns, rowCount);
 }
 
 template <int N>

@@ -54,9 +54,10 @@ void vireo_pack_rows(
 enum vireo_epilogue {
     vireo_epilogue_none = 0,
     vireo_epilogue_gelu = 1,
-    vireo_epilogue_quick_gelu = 2,
-    vireo_epilogue_add = 3,
-    vireo_epilogue_scale_add = 4,
+    vireo_epilogue_tanh_gelu = 2,
+    vireo_epilogue_logistic_gelu = 3,
+    vireo_epilogue_add = 4,
+    vireo_epilogue_scale_add = 5,
 };
 
 // out[m, n] = epilogue(sum_k x[m, k] * weights[n, k] + bias[n]).
@@ -86,6 +87,12 @@ void vireo_silu_multiply(vireo_pool *pool, const float *x, size_t rows, size_t c
 bool vireo_gather_rows(
     vireo_pool *pool, const float *x, size_t row_count, size_t columns, const int32_t *indices, size_t count,
     float *out);
+
+// out[t] += sum_j weights[t, j] * table[rows[t, j]] over j < terms whose row is not below zero; weights may be null for
+// ones. False, and nothing done, when a row is beyond table [row_count, columns].
+bool vireo_add_rows(
+    vireo_pool *pool, const float *table, size_t row_count, size_t columns, const int32_t *rows,
+    const float *weights, size_t terms, size_t count, float *out);
 
 // out[t] = image_rows[t] < 0 ? table[ids[t]] : images[image_rows[t]].
 struct vireo_embed_call {

@@ -76,7 +76,7 @@ package struct QwenVLFamily: ModelFamily {
             intermediateSize: isFirst
                 ? width * (try section.int("mlp_ratio", atMost: 1 << 6, or: 4))
                 : try section.int("intermediate_size", atMost: 1 << 18),
-            activation: isFirst ? .quickGELU : .gatedSiLU,
+            activation: isFirst ? .gelu(.logistic) : .gatedSiLU,
             norm: isFirst ? .layer(epsilon: 1e-6) : .rms(epsilon: 1e-6), mean: VisionShape.clipMean,
             deviation: VisionShape.clipDeviation,
             initializerRange: Float(

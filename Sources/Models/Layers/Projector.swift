@@ -36,6 +36,6 @@ struct Projector: Sendable {
         norm(x, into: normed)
         // [T, joined · normed]
         let rows = normed.reshaped([x.shape.rowCount / joinedCount, joinedCount * x.shape.columnCount])
-        down(.rows(try up(.rows(rows), epilogue: .gelu, workspace: workspace)), into: out)
+        down(.rows(try up(.rows(rows), epilogue: .gelu(.exact), workspace: workspace)), into: out)
     }
 }

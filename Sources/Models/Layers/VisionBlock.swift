@@ -16,7 +16,7 @@ struct VisionBlock: Sendable {
 
     private enum MLP: Sendable {
         /// [intermediate, C], then [C, intermediate] with the layer scale.
-        case plain(up: Linear, LinearEpilogue, down: Linear)
+        case plain(up: Linear, GELU, down: Linear)
         case gated(GatedMLP)
     }
 
@@ -57,10 +57,10 @@ struct VisionBlock: Sendable {
                 try GatedMLP(
                     inner, gateUp: ["gate_proj", "up_proj"], down: "down_proj", hidden: width,
                     intermediate: intermediate, hasBias: true))
-        case .gelu, .quickGELU:
+        case .gelu(let kind):
             mlp = .plain(
                 up: try Linear(inner, "fc1", outputs: intermediate, inputs: width, hasBias: true),
-                shape.activation == .gelu ? .gelu : .quickGELU,
+                kind,
                 down: try Linear(
                     inner, "fc2", outputs: width, inputs: intermediate, hasBias: true,
                     scale: try Self.scale(loader, names.mlpScale, width)))
@@ -103,9 +103,9 @@ struct VisionBlock: Sendable {
         workspace.rewind(to: inner)
         mlpNorm(x, into: normed)
         switch mlp {
-        case .plain(let up, let activation, let down):
+        case .plain(let up, let kind, let down):
             // [T, intermediate]
-            let hidden = try up(.rows(normed), epilogue: activation, workspace: workspace)
+            let hidden = try up(.rows(normed), epilogue: .gelu(kind), workspace: workspace)
             down(.rows(hidden), epilogue: .addToOutput, into: x)
         case .gated(let mlp): try mlp(.rows(normed), addingTo: x, workspace: workspace)
         }
