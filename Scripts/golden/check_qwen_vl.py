@@ -1,4 +1,4 @@
-"""What `make_qwen_vl.py --check` does: proves that Qwen2-VL's and Qwen2.5-VL's golden references would notice mistakes.
+"""What `make_qwen_vl.py --check` does: proves that the golden references of Qwen-VL would notice mistakes.
 
 Also compares our resizing, both spellings of a config, the processors' token ids and `generate` with transformers'.
 """
@@ -7,155 +7,18 @@ import json
 import types
 
 import torch
-from transformers import AutoTokenizer, Qwen2_5_VLProcessor, Qwen2VLProcessor
+from transformers import AutoTokenizer, Qwen2_5_VLProcessor, Qwen2VLProcessor, Qwen3VLProcessor
 from transformers.models.qwen2_vl import image_processing_pil_qwen2_vl as theirs
-from transformers.vision_utils import get_vision_position_ids, get_vision_window_index
 
+import qwen3_vl_mistakes
+import qwen_vl_mistakes
 import tiling
 from check_references import floats
 from fixture_paths import GOLDEN, IMAGES, MODELS
 from make_qwen_vl import CASES, STEPS, decode, forward, question, smart_resize
-from qwen_vl_models import (
-    CLASSES, MAX_PIXELS, MEAN, MIN_PIXELS, STD, load, make_tokenizer, settings, version4, version5,
-)
+from qwen_vl_models import CLASSES, PICTURES, load, make_tokenizer, settings, template, version4, version5
 
 NOTICED = 5e-4  # Every mistake moves the logits by more; tests compare more closely than this.
-
-
-def mistakes(model, asked):
-    """(name, function making the mistake in a freshly loaded model and what it is asked) for all a model has."""
-    length, image = asked.ids.shape[1], asked.types[0].bool()
-    order = torch.arange(length)
-    first = image & ~image.roll(1)      # The first token of each picture.
-    start = torch.where(image, torch.where(first, order, 0).cummax(0).values, order)
-    blocks = torch.arange(len(asked.pixels))
-    tower_places = get_vision_position_ids(asked.grids, 2)
-
-    def raster():
-        """For every patch row by row, its place in transformers' order."""
-        begin, result = 0, []
-        for _, rows, columns in asked.grids.tolist():
-            block = torch.arange(rows * columns).view(rows // 2, columns // 2, 2, 2).transpose(1, 2)
-            result.append(begin + block.flatten())
-            begin += rows * columns
-        return torch.cat(result)
-
-    def put(**changed):
-        return lambda fresh, asked: vars(asked).update(changed)
-
-    def positions(changed):
-        return put(positions=changed)
-
-    def vision(**changed):
-        return put(vision=changed)
-
-    def pixels(change):
-        values = asked.pixels.view(-1, 3, 2, 196)
-        return put(pixels=change(values).reshape(len(values), -1))
-
-    def fill(ending, value):
-        def change(fresh, asked):
-            found = [parameter for key, parameter in fresh.named_parameters() if key.endswith(ending)]
-            assert found, ending
-            for parameter in found:
-                parameter.data.fill_(value)
-        return change
-
-    def modules(ending, **changed):
-        """Sets attributes of all modules whose name ends so."""
-        def change(fresh, asked):
-            found = [module for key, module in fresh.named_modules() if key.endswith(ending)]
-            assert found, ending
-            for module in found:
-                for key, value in changed.items():
-                    setattr(module, key, value)
-        return change
-
-    def method(ending, name, function):
-        return lambda fresh, asked: [setattr(module, name, types.MethodType(function, module))
-                                     for key, module in fresh.named_modules() if key.endswith(ending)]
-
-    def sections(mixed):
-        """The text's angles mixed in another way from the three rows."""
-        return method("language_model.rotary_emb", "recomposition_frequencies",
-                      lambda self, freq: torch.cat([mixed(freq)] * 2, -1))
-
-    def interleaved(freq):
-        return torch.stack([freq[index % 3, ..., index] for index in range(freq.shape[-1])], -1)
-
-    def other_norm(function):
-        return lambda fresh, asked: [
-            setattr(module, "forward", lambda x, module=module: function(module, x))
-            for key, module in fresh.model.visual.named_modules() if key.endswith(("norm1", "norm2", "ln_q"))]
-
-    def gelu(kind):
-        return lambda fresh, asked: [
-            setattr(module, "forward", kind) for key, module in fresh.model.visual.named_modules()
-            if key.endswith(("mlp.act", "mlp.act_fn"))]
-
-    functional = torch.nn.functional
-    yield "1-D positions", positions(order.expand(3, 1, -1))
-    yield "rows and columns of positions exchanged", positions(asked.positions[[0, 2, 1]])
-    yield "text goes on by the number of image tokens", positions(asked.positions - asked.positions[:1] + start)
-    yield "positions of a picture from 0", positions(asked.positions - asked.positions[:1] * image)
-    yield "sections interleaved", sections(interleaved)
-    yield "sections in another order", sections(
-        lambda freq: torch.cat([part[2 - index] for index, part in enumerate(freq.split([2, 3, 3], -1))], -1))
-    yield "other sections", sections(
-        lambda freq: torch.cat([part[index] for index, part in enumerate(freq.split([3, 3, 2], -1))], -1))
-    yield "text norm epsilon", modules("layernorm", variance_epsilon=1e-6)
-    for letter in "qkv":
-        yield f"text {letter} bias left out", fill(f"self_attn.{letter}_proj.bias", 0.0)
-    yield "patches row by row", put(pixels=asked.pixels[raster()])
-    swapped = blocks.view(-1, 2, 2).transpose(1, 2).flatten()
-    yield "merged column by column", put(pixels=asked.pixels[swapped], vision={"position_ids": tower_places[swapped]})
-    yield "patches of a merge column by column", put(pixels=asked.pixels[swapped])
-    yield "tower positions row by row", vision(position_ids=tower_places[raster()])
-    yield "tower rows and columns exchanged", vision(position_ids=tower_places.flip(1))
-    yield "tower positions left out", vision(position_ids=tower_places * 0)
-    yield "pictures see one another", vision(cu_seqlens=torch.tensor([0, len(blocks)], dtype=torch.int32))
-    yield "picture tokens backwards", put(after=lambda rows: rows.flip(0))
-    yield "blue and red exchanged", pixels(lambda values: values.flip(1))
-    yield "frames before channels", pixels(lambda values: values.transpose(1, 2))
-    yield "columns before rows in a patch", pixels(lambda values: values.unflatten(-1, (14, 14)).transpose(-1, -2))
-    yield "no second frame", pixels(lambda values: values * torch.tensor([1.0, 0.0])[:, None])
-    mean, deviation, other_mean, other_deviation = (torch.tensor(values)[:, None, None] for values in (
-        MEAN, STD, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
-    yield "ImageNet's mean and deviation", pixels(
-        lambda values: (values * deviation + mean - other_mean) / other_deviation)
-    yield "one 8-bit step in one channel", pixels(
-        lambda values: values + torch.tensor([1 / 255 / STD[0], 0, 0])[:, None, None])
-    yield "qkv bias left out", fill("attn.qkv.bias", 0.0)
-    yield "projection bias left out", fill("attn.proj.bias", 0.0)
-    yield "merger norm weight left out", fill("ln_q.weight", 1.0)
-    yield "tower norm weight left out", fill("norm1.weight", 1.0)
-    yield "merger bias left out", fill("merger.mlp.2.bias", 0.0)
-    yield "tanh GELU in the merger", modules("merger.mlp.1", approximate="tanh")
-    yield "quick GELU in the merger", modules("merger.mlp.1", forward=lambda x: x * torch.sigmoid(1.702 * x))
-    yield "exact GELU in the tower", gelu(functional.gelu)
-    if "window_size" not in model.config.vision_config.to_dict():
-        yield "tanh GELU in the tower", gelu(lambda x: functional.gelu(x, approximate="tanh"))
-        yield "SiLU in the tower", gelu(functional.silu)
-        yield "RMSNorm for LayerNorm", other_norm(lambda module, x: functional.rms_norm(
-            x, x.shape[-1:], module.weight, 1e-6) + module.bias)
-        yield "merger norm bias left out", fill("ln_q.bias", 0.0)
-        return
-    tower = "model.visual"
-    window, bounds = get_vision_window_index(asked.grids, 2, 56, 14)
-    yield "windows twice as large", modules(tower, window_size=112)
-    yield "windows of single tokens", modules(tower, window_size=28)
-    yield "no windows", modules(tower, fullatt_block_indexes=[0, 1, 2, 3])
-    yield "windows in all layers", modules(tower, fullatt_block_indexes=[])
-    yield "windows in the other layers", modules(tower, fullatt_block_indexes=[0, 2])
-    yield "window order not undone", put(after=lambda rows: rows[window])
-    yield "windows of tokens in a row", vision(
-        window_index=torch.arange(len(window)), cu_window_seqlens=bounds)
-    yield "tower positions not in window order", vision(
-        position_ids=tower_places.view(-1, 4, 2)[torch.argsort(window)].view(-1, 2))
-    yield "LayerNorm for RMSNorm", other_norm(lambda module, x: functional.layer_norm(
-        x, x.shape[-1:], module.weight, None, 1e-6))
-    for part in ("gate", "up", "down"):
-        yield f"tower {part} bias left out", fill(f"mlp.{part}_proj.bias", 0.0)
 
 
 @torch.no_grad()
@@ -167,7 +30,7 @@ def check_model(name, tokenizer):
     for case, messages in CASES.items():
         asked, stored = question(model, tokenizer, messages), golden[case]
         assert asked.ids[0].tolist() == stored["input_ids"] and asked.positions[:, 0].tolist() == stored["positions"]
-        output, _ = forward(model, asked)
+        output = forward(model, asked)[0]
         assert (output.logits[0, -1] - floats(stored["logits"])).abs().max() < 1e-5, case
         pictures = {} if asked.pixels is None else {"pixel_values": asked.pixels, "image_grid_thw": asked.grids}
         made = model.generate(
@@ -182,7 +45,8 @@ def check_model(name, tokenizer):
             assert moved > NOTICED
     print(f"  {name}: {len(CASES)} cases decode as transformers' generate does")
     stored, asked = golden["three-images"], question(model, tokenizer, CASES["three-images"])
-    for mistake, change in mistakes(model, asked):
+    kind = qwen3_vl_mistakes if name == "qwen3-vl" else qwen_vl_mistakes
+    for mistake, change in kind.mistakes(model, asked):
         fresh, changed = load(name), types.SimpleNamespace(**vars(asked))
         change(fresh, changed)
         logits, expected = forward(fresh, changed)[0].logits[0, -1], floats(stored["logits"])
@@ -210,29 +74,35 @@ def check_spellings(name, tokenizer):
 
 def check_processor(name):
     """transformers' own processor and template, with the folder's files, give the golden prompts and ids."""
-    folder, kind = MODELS / name, Qwen2VLProcessor if name == "qwen2-vl" else Qwen2_5_VLProcessor
+    folder = MODELS / name
+    kind = {"qwen2-vl": Qwen2VLProcessor, "qwen2_5-vl": Qwen2_5_VLProcessor, "qwen3-vl": Qwen3VLProcessor}[name]
     kind.check_argument_for_proper_class = lambda *arguments: None     # Its video part needs torchvision.
-    template = (json.loads((folder / "chat_template.json").read_text())["chat_template"] if name == "qwen2-vl"
-                else (folder / "chat_template.jinja").read_text())
+    stored = ((folder / "chat_template.jinja").read_text() if name == "qwen2_5-vl"
+              else json.loads((folder / "chat_template.json").read_text())["chat_template"])
+    assert stored == template(name)
     processor = kind(theirs.Qwen2VLImageProcessorPil.from_pretrained(folder), AutoTokenizer.from_pretrained(folder),
-                     chat_template=template)
+                     chat_template=stored)
     for case in json.loads((GOLDEN / f"{name}.json").read_text())["cases"]:
         assert processor.apply_chat_template(case["messages"], add_generation_prompt=True) == case["prompt"]
         images = [tiling.open_rgb(IMAGES / image["file"]) for image in case["images"]] or None
         inputs = processor(images=images, text=case["prompt"], return_tensors="pt")
         assert inputs["input_ids"][0].tolist() == case["input_ids"], case["name"]
+        grids = [[1, 2 * image["grid_rows"], 2 * image["grid_columns"]] for image in case["images"]]
+        assert inputs.get("image_grid_thw", torch.tensor([])).tolist() == grids, case["name"]
     print(f"  {name}: the processor agrees on {len(CASES)} cases")
 
 
 def check_resizing():
     """Our sizes against transformers' for many pictures, with the fixtures' and the published limits."""
     compared = 0
-    for least, most in [(MIN_PIXELS, MAX_PIXELS), (3136, 12845056), (256 * 28 * 28, 1280 * 28 * 28)]:
+    fixtures = {(look.min_pixels, look.max_pixels, 2 * look.patch) for look in PICTURES.values()}
+    for least, most, factor in [*fixtures, (3136, 12845056, 28), (256 * 28 * 28, 1280 * 28 * 28, 28),
+                                (65536, 16777216, 32)]:
         for width in [*range(1, 200), *range(200, 4000, 37)]:
             for height in [*range(1, 200, 3), 14, 42, 70, 98, *range(200, 4000, 43)]:
                 if max(width, height) <= 200 * min(width, height):
-                    high, wide = theirs.smart_resize(height, width, 28, least, most)
-                    assert smart_resize(width, height, least, most) == (wide, high), (width, height)
+                    high, wide = theirs.smart_resize(height, width, factor, least, most)
+                    assert smart_resize(width, height, least, most, factor) == (wide, high), (width, height)
                     compared += 1
     print(f"  sizes equal for {compared} pictures")
 

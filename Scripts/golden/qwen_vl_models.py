@@ -1,4 +1,4 @@
-"""The tiny random Qwen2-VL, Qwen2.5-VL and Qwen3-VL checkpoints that make_qwen_vl.py writes, in the published layouts."""
+"""The tiny random Qwen-VL checkpoints that make_qwen_vl.py writes, in the published layouts."""
 
 import hashlib
 import json
@@ -39,7 +39,7 @@ SPECIAL_TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start
                   "<|vision_pad|>", "<|image_pad|>", "<|video_pad|>"]
 MARK = "<|image_pad|>"
 # Searched for: no greedy step of any case is a near tie, no case repeats itself, none writes an image mark.
-SEEDS = {"qwen2-vl": "qwen2-vl2279", "qwen2_5-vl": "qwen2_5-vl1177", "qwen3-vl": "qwen3-vl0"}
+SEEDS = {"qwen2-vl": "qwen2-vl2279", "qwen2_5-vl": "qwen2_5-vl1177", "qwen3-vl": "qwen3-vl3399"}
 CLASSES = {"qwen2-vl": (Qwen2VLConfig, Qwen2VLForConditionalGeneration, torch.float16, "200KB"),
            "qwen2_5-vl": (Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, torch.bfloat16, "5GB"),
            "qwen3-vl": (Qwen3VLConfig, Qwen3VLForConditionalGeneration, torch.bfloat16, "5GB")}
@@ -122,9 +122,9 @@ def make_model(name, tokenizer, seed):
         generator = torch.Generator().manual_seed(int.from_bytes(digest[:6], "little"))
         noise = torch.randn(parameter.shape, generator=generator)
         if ("norm" in key or "ln_q" in key) and key.endswith("weight"):
-            value = 1.0 + 0.3 * noise
+            value = (1.6 if key.endswith(("q_norm.weight", "k_norm.weight")) else 1.0) + 0.3 * noise
         elif key.endswith("bias"):
-            value = 0.3 * noise
+            value = 0.3 * noise - (2.0 if key.endswith("linear_fc1.bias") else 0.0)     # There the GELUs differ.
         elif key.endswith("embed_tokens.weight"):
             value = noise * quiet * (0.3 if tied else 1.0)
         elif key.endswith("pos_embed.weight"):
@@ -133,6 +133,7 @@ def make_model(name, tokenizer, seed):
             value = noise * quiet * 3.0 / parameter.shape[1] ** 0.5
         else:
             gain = 1.3 if ".blocks." in key else 2.2 if tied else 1.6   # More in the tower would make it chaotic.
+            gain = 1.0 if "linear_fc1" in key else 6.0 if "linear_fc2" in key else gain     # Qwen3-VL's.
             value = gain * noise / parameter[0].numel() ** 0.5
         parameter.data.copy_(value.to(stored_type).float())
     return model

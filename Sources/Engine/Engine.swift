@@ -52,7 +52,8 @@ package final class Engine: Sendable {
         self.endIDs = endIDs
         loop = StepLoop(
             scheduler: Scheduler(limits: plan.limits, endIDs: Set(endIDs)), rank: rank,
-            imagePageBytes: plan.limits.rowsPerImagePage * model.description.text.hiddenSize * 4)
+            imagePageBytes: plan.limits.rowsPerImagePage * (model.description.vision?.planeCount ?? 1)
+                * model.description.text.hiddenSize * 4)
         guard loop.start(decoders: configuration.decoders) else { throw .noThread }
     }
 

@@ -6,11 +6,13 @@ import Tensors
 ///
 /// T tokens, S sequences, R rows of logits, P columns of the page table:
 ///
-///     ids T | image rows T | positions axes · T | slots T | starts S + 1 | lengths S | page table S · P | logit rows R
+///     ids T | image rows planes · T | positions axes · T | slots T | starts S + 1 | lengths S | page table S · P | logit rows R
 struct PackedInputs {
     private(set) var values: [Int32] = []
     private let tokenCount: Int
     private let axisCount: Int
+    /// Rows of embeddings that a token of the pass takes: one where there is no image token.
+    private let planeCount: Int
     private let sequenceCount: Int
     private let singleCount: Int
     private let pageColumns: Int
@@ -20,10 +22,11 @@ struct PackedInputs {
 
     /// Packs `sequences`, none of them empty and those of one token first, for pages of `pageSize` tokens.
     ///
-    /// Tokens have `axisCount` positions, one or three. Up to `paddedCount` sequences of one token that store nothing are added. `resultRow` finds the row among the
+    /// Tokens have `axisCount` positions, one or three, image tokens `planeCount` embeddings one after another. Up to `paddedCount` sequences of one token that store nothing are added. `resultRow` finds the row among the
     /// results of the step before for a token that step chose.
     init(
-        _ sequences: [SequenceStep], axisCount: Int, paddedCount: Int, pageColumns: Int, pageSize: Int,
+        _ sequences: [SequenceStep], axisCount: Int, planeCount: Int, paddedCount: Int, pageColumns: Int,
+        pageSize: Int,
         resultRow: (Int) -> Int32,
     ) {
         let padding = max(0, paddedCount - sequences.count)
@@ -32,6 +35,7 @@ struct PackedInputs {
         singleCount = sequences.prefix { $0.tokens.count == 1 }.count + padding
         self.pageColumns = pageColumns
         self.axisCount = axisCount
+        self.planeCount = sequences.contains(where: \.hasImageTokens) ? planeCount : 1
         maxQueryCount = sequences.map(\.tokens.count).max() ?? 1
         maxContextLength = sequences.map { $0.start + $0.tokens.count }.max() ?? 0
         var logitRows: [Int32] = []
@@ -57,8 +61,15 @@ struct PackedInputs {
         values.reserveCapacity(
             (3 + axisCount) * tokenCount + sequenceCount * (2 + pageColumns) + 1 + rowCount)
         values += ids
-        for sequence in sequences { values += sequence.imageRows }
-        values += none
+        for plane in 0..<self.planeCount {
+            for sequence in sequences {
+                // Safe: there are far fewer rows than an i32 counts.
+                for row in sequence.imageRows {
+                    values.append(row < 0 ? -1 : row * Int32(planeCount) + Int32(plane))
+                }
+            }
+            values += none
+        }
         for axis in 0..<axisCount {
             for sequence in sequences {
                 if let places = sequence.places, axisCount > 1 {
@@ -96,6 +107,7 @@ struct PackedInputs {
             return buffer[start..<(start + count)]
         }
         let ids = next(tokenCount), imageRows = next(tokenCount)
+        let deepRows = (1..<planeCount).map { _ in next(tokenCount) }
         let attention = AttentionBatch(
             positions: next(axisCount * tokenCount), slots: next(tokenCount),
             queryStarts: next(sequenceCount + 1),
@@ -104,7 +116,13 @@ struct PackedInputs {
             sequenceCount: sequenceCount, singleCount: singleCount, maxQueryCount: maxQueryCount,
             maxContextLength: maxContextLength)
         return Batch(
-            ids: ids, previous: previous, imageRows: imageRows, images: embeddings, attention: attention,
+            ids: ids, previous: previous, imageRows: imageRows, deepRows: deepRows,
+            images: embeddings, attention: attention,
             logitRows: next(rowCount), cache: cache)
     }
+}
+
+extension SequenceStep {
+    /// Whether an image token is among its tokens.
+    var hasImageTokens: Bool { imageRows.contains { $0 >= 0 } }
 }

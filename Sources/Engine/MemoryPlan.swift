@@ -22,7 +22,8 @@ struct MemoryPlan {
             * configuration.elementType.byteCount
         let budget = Int(Double(device.freeByteCount) * configuration.memoryFraction)
         let rows = model.vision?.cut.tokensPerPage ?? 1
-        let imagePageBytes = rows * text.hiddenSize * ElementType.f32.byteCount
+        let imagePageBytes =
+            rows * (model.vision?.planeCount ?? 1) * text.hiddenSize * ElementType.f32.byteCount
         let pagesPerImage = model.vision?.cut.mostPages ?? 0
         let imagePages =
             model.vision == nil

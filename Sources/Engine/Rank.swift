@@ -11,7 +11,7 @@ final class Rank {
     private let device: any Device
     private let model: any VisionLanguageModel
     private let cache: [KVLayer]
-    /// f32 [image pages · rows per page, hidden].
+    /// f32 [image pages · rows per page, planes · hidden].
     private let embeddings: Tensor
     /// The numbers from zero, i32 [the most embeddings of a step].
     private let ascending: Tensor
@@ -19,6 +19,8 @@ final class Rank {
     private let vocabularyCount: Int
     /// Positions a token has.
     private let axisCount: Int
+    /// Embeddings of an image token.
+    private let planeCount: Int
     private let endIDs: [Int32]
     private let workspace: Workspace
     private let banks: [Bank]
@@ -57,6 +59,7 @@ final class Rank {
         let text = model.description.text
         self.vocabularyCount = min(vocabularyCount, text.vocabularyCount)
         axisCount = text.rotary.axisCount
+        planeCount = model.description.vision?.planeCount ?? 1
         let shape: Shape = [limits.pageCount, text.heads.keyValueHeads, limits.pageSize, text.heads.headDim]
         var cache: [KVLayer] = []
         for _ in 0..<text.layerCount {
@@ -67,7 +70,7 @@ final class Rank {
         }
         self.cache = cache
         let rows = max(1, limits.imagePageCount * limits.rowsPerImagePage)
-        embeddings = try device.makeTensor([rows, text.hiddenSize], .f32)
+        embeddings = try device.makeTensor([rows, planeCount * text.hiddenSize], .f32)
         // A picture encoded as a whole may be larger than the other steps.
         let mostPages = max(limits.tilesPerStep, limits.encodesWholePictures ? limits.imagePageCount : 0)
         let ascendingCount = limits.rowsPerImagePage * mostPages
@@ -149,8 +152,10 @@ final class Rank {
             device.write(picture.bytes, to: input[first..<(first + picture.tileCount)])
             first += picture.tileCount
         }
-        let output = try model.encode(
+        let encoded = try model.encode(
             tiles: input, grids: pictures.compactMap(\.grid), workspace: workspace)
+        // [image tokens, planes · hidden]
+        let output = encoded.reshaped([encoded.shape[0] / planeCount, planeCount * encoded.shape[1]])
         let rows = limits.rowsPerImagePage
         first = 0
         for (index, picture) in pictures.enumerated() {
@@ -184,11 +189,13 @@ final class Rank {
             rules += sequence.rows(vocabularyCount: vocabularyCount, endIDs: endIDs)
             if sequence.choice != nil { bank.choiceRows[place] = Int32(rules.count - 1) }
         }
-        let repeats = ordered.allSatisfy { $0.tokens.count == 1 && $0.choice != nil && $0.scoring == nil }
+        let repeats = ordered.allSatisfy {
+            $0.tokens.count == 1 && $0.choice != nil && $0.scoring == nil && !$0.hasImageTokens
+        }
         let padded = repeats ? device.paddedCount(ordered.count) : ordered.count
         let columns = Self.pageColumns(ordered.map(\.pages.count).max() ?? 0)
         let packed = PackedInputs(
-            ordered, axisCount: axisCount, paddedCount: padded, pageColumns: columns,
+            ordered, axisCount: axisCount, planeCount: planeCount, paddedCount: padded, pageColumns: columns,
             pageSize: limits.pageSize
         ) { sequence in
             // Safe: the scheduler names a sequence of the step before.
@@ -198,7 +205,10 @@ final class Rank {
         bank.sampler.set(rules)
         workspace.reset()
         let batch = packed.batch(
-            in: bank.inputs, previous: other.sampler.tokens, embeddings: embeddings, cache: cache)
+            in: bank.inputs, previous: other.sampler.tokens,
+            embeddings: embeddings.reshaped([
+                embeddings.shape[0] * planeCount, embeddings.shape[1] / planeCount,
+            ]), cache: cache)
         let body = { () throws(DeviceError) in
             let logits = try self.model.forward(batch, workspace: self.workspace)
             if !rules.isEmpty { try bank.sampler.choose(logits) }

@@ -24,6 +24,7 @@ struct ConfiguredRotary {
         }
         let kind = try Self.kind(parameters)
         shape.sections = try Self.sections(parameters, pairCount: shape.pairCount(headDim: headDim))
+        shape.isInterleaved = try parameters.bool("mrope_interleaved", or: false)
         // The tower's own setting counts before that of its scaling.
         let lengths = text.value("original_max_position_embeddings") == nil ? parameters : text
         let trained = try lengths.int(

@@ -27,6 +27,7 @@ package enum ModelFamilies {
         InternVLTransformers(),
         QwenVLFamily.two,
         QwenVLFamily.twoAndAHalf,
+        QwenVLFamily.three,
     ]
 
     /// Reads and checks the configuration of the checkpoint in `folder`; weights are not touched.

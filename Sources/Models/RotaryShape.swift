@@ -8,6 +8,8 @@ package struct RotaryShape: Sendable, Hashable {
     package var scaling: Scaling
     /// How many pairs turn by a token's time, height and width, in this order; nil where a token has one position.
     package var sections: [Int]?
+    /// Whether the axes take turns over the pairs, as long as each has any left, rather than follow one another.
+    package var isInterleaved = false
 
     /// A way to stretch.
     package enum Scaling: Sendable, Hashable {
@@ -39,6 +41,19 @@ package struct RotaryShape: Sendable, Hashable {
         self.base = base
         self.fraction = fraction
         self.scaling = scaling
+    }
+
+    /// Which position turns each pair; nil where a token has one.
+    var axes: [Int32]? {
+        guard let sections else { return nil }
+        guard isInterleaved else {
+            return sections.enumerated().flatMap { repeatElement(Int32($0.offset), count: $0.element) }
+        }
+        return (0..<sections.reduce(0, +)).map { pair in
+            let axis = pair % sections.count
+            // What height and width leave over is time's.
+            return pair / sections.count < sections[axis] ? Int32(axis) : 0
+        }
     }
 
     /// Positions a token has.

@@ -8,8 +8,9 @@ package protocol VisionLanguageModel: Sendable {
     /// Shapes, limits and the rules for pictures, as the checkpoint's configuration gives them.
     var description: ModelDescription { get }
 
-    /// Embeds pictures for the text tower; the result, f32 [image tokens, hidden], lies in `workspace`.
+    /// Embeds pictures for the text tower; the result, f32 [image tokens · planes, hidden], lies in `workspace`.
     ///
+    /// A token's embeddings stand one after another, `planeCount` of the vision tower's shape.
     /// tiles is u8 [n, size, size, 3], tiles or patches as the vision tower's `cut` says, one picture after another.
     /// `grids` are the pictures' grids of image tokens, none where tiles go through the tower one by one.
     func encode(tiles: Tensor, grids: [TokenGrid], workspace: Workspace) throws(DeviceError) -> Tensor
@@ -28,6 +29,9 @@ package struct Batch: Sendable {
     package let previous: Tensor
     /// i32 [T]: the row of `images` that replaces the token's embedding, or −1.
     package let imageRows: Tensor
+    /// i32 [T] each: the row of `images` that is added to a token behind the first, second, … layer, or −1; none where
+    /// no image token is in the pass.
+    package let deepRows: [Tensor]
     /// f32 [rows, hidden]: embeddings of pictures.
     package let images: Tensor
     /// Where the tokens stand.
@@ -39,13 +43,13 @@ package struct Batch: Sendable {
 
     /// Takes tensors that agree with one another.
     package init(
-        ids: Tensor, previous: Tensor, imageRows: Tensor, images: Tensor, attention: AttentionBatch,
-        logitRows: Tensor,
-        cache: [KVLayer],
+        ids: Tensor, previous: Tensor, imageRows: Tensor, deepRows: [Tensor] = [], images: Tensor,
+        attention: AttentionBatch, logitRows: Tensor, cache: [KVLayer],
     ) {
         self.ids = ids
         self.previous = previous
         self.imageRows = imageRows
+        self.deepRows = deepRows
         self.images = images
         self.attention = attention
         self.logitRows = logitRows

@@ -22,6 +22,10 @@ package struct VisionShape: Sendable, Hashable {
     package var activation: Activation
     /// Layers whose attention sees the whole picture where it is cut into windows.
     package var wholeLayers: Set<Int> = []
+    /// Layers whose output goes, merged, to the first text layers too (DeepStack, https://arxiv.org/abs/2406.04334).
+    package var deepLayers: [Int] = []
+    /// The side of the square of learned positions that are interpolated for a picture; nil for none.
+    package var positionSide: Int?
     /// The norm before attention and MLP.
     package var norm: Norm
     /// Whether queries, keys and values add a bias.
@@ -83,6 +87,8 @@ package struct VisionShape: Sendable, Hashable {
 
     /// Patches along a side of a tile.
     var patchesPerSide: Int { cut.tileSize / patchSize }
+    /// Embeddings of an image token: for the text tower's input, and for each text layer that gets one.
+    package var planeCount: Int { 1 + deepLayers.count }
     /// Values a head has.
     package var headDim: Int { hiddenSize / heads }
     /// Values of the patches that become one image token, side by side.

@@ -52,13 +52,15 @@ struct QwenVLEngineTests {
     @Test(arguments: QwenGoldenFile.models)
     func `the pixels are the reference's`(name: String) throws {
         let decoder = LibraryImageDecoder(), golden = try QwenGoldenFile.of(name)
-        let options = PatchOptions(minPixels: golden.minPixels, maxPixels: golden.maxPixels)
+        let options = PatchOptions(
+            patchSize: golden.patch, minPixels: golden.minPixels, maxPixels: golden.maxPixels)
         for image in golden.cases.flatMap(\.images) {
             let pixels = try decoder.decode(Fixtures.bytes("images/\(image.file)"), limits: ImageLimits())
             let plan = PatchPlan(width: pixels.width, height: pixels.height, options: options)
             #expect(plan.grid == TokenGrid(rows: image.gridRows, columns: image.gridColumns))
             let resized = resize(
-                pixels, toWidth: plan.grid.columns * 28, height: plan.grid.rows * 28, filter: .bicubic)
+                pixels, toWidth: plan.grid.columns * options.tokenSize,
+                height: plan.grid.rows * options.tokenSize, filter: .bicubic)
             #expect(
                 SHA256.hexadecimal(SHA256.digest(of: resized.bytes)) == image.pixelsSha256, "\(image.file)")
         }

@@ -106,9 +106,14 @@ final class PagedDriver {
             sequenceCount: parts.count, maxQueryCount: parts.map(\.ids.count).max() ?? 0,
             maxContextLength: parts.map(\.sequence.length).max() ?? 0)
         let pictured = parts.first { $0.sequence.nextImageRow > 0 }?.sequence ?? parts[0].sequence
+        let planes = model.description.vision?.planeCount ?? 1
+        let rows = try (0..<planes).map { plane in
+            try indices(imageRows.map { $0 < 0 ? -1 : $0 * Int32(planes) + Int32(plane) })
+        }
+        let hasImages = imageRows.contains { $0 >= 0 }
         let batch = Batch(
-            ids: try indices(ids), previous: try indices([0]), imageRows: try indices(imageRows),
-            images: pictured.images,
+            ids: try indices(ids), previous: try indices([0]), imageRows: rows[0],
+            deepRows: hasImages ? Array(rows.dropFirst()) : [], images: pictured.images,
             attention: attention,
             logitRows: try indices(starts.dropFirst().map { $0 - 1 }), cache: cache)
         workspace.reset()

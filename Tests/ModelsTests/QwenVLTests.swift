@@ -24,7 +24,8 @@ import Testing
         let pictures = try pictures(golden, patches)
         return PagedDriver.Sequence(
             images: try driver.encode(
-                pictures.flatMap(\.bytes), count: pictures.reduce(0) { $0 + $1.tileCount }, side: 14,
+                pictures.flatMap(\.bytes), count: pictures.reduce(0) { $0 + $1.tileCount },
+                side: patches.patchSize,
                 grids: pictures.compactMap(\.grid)))
     }
 
@@ -35,12 +36,18 @@ import Testing
         for example in golden.cases {
             guard let expected = example.embeddings else { continue }
             let all = try driver.device.readFloats(try sequence(example, driver).images)
-            let width = golden.hiddenSize
-            let rows = example.embeddingRows ?? Array(0..<(all.count / width))
-            let ours = rows.flatMap { all[($0 * width)..<(($0 + 1) * width)] }
-            let difference = largestDifference(ours, Fixtures.floats(expected))
-            #expect(difference < 2e-4, "\(example.name)")
-            largest = max(largest, difference)
+            let width = golden.hiddenSize, planes = [expected] + (example.deepstack ?? [])
+            #expect(driver.model.description.vision?.planeCount == planes.count)
+            let rows = example.embeddingRows ?? Array(0..<(all.count / width / planes.count))
+            for (plane, expected) in planes.enumerated() {
+                let ours = rows.flatMap { row in
+                    let start = (row * planes.count + plane) * width
+                    return all[start..<(start + width)]
+                }
+                let difference = largestDifference(ours, Fixtures.floats(expected))
+                #expect(difference < 2e-4, "\(example.name), plane \(plane)")
+                largest = max(largest, difference)
+            }
         }
         print("\(name): embeddings differ by at most \(largest)")
     }
@@ -80,20 +87,33 @@ import Testing
     }
 
     @Test(arguments: QwenGoldenFile.models)
-    func `the configuration is read in either spelling`(name: String) throws {
-        let golden = try QwenGoldenFile.of(name), isFirst = name == "qwen2-vl"
+    func `the configuration is read in every spelling`(name: String) throws {
+        let golden = try QwenGoldenFile.of(name)
         let description = try ModelFamilies.describe(Fixtures.folder(name))
-        let vision = try #require(description.vision)
+        let vision = try #require(description.vision), text = description.text
         guard case .patches(let patches) = vision.cut else {
             Issue.record("patches")
             return
         }
         #expect(patches.minPixels == golden.minPixels && patches.maxPixels == golden.maxPixels)
-        #expect(patches.window == (isFirst ? nil : 2) && vision.wholeLayers == (isFirst ? [] : [1, 3]))
-        #expect(vision.activation == (isFirst ? .gelu(.logistic) : .gatedSiLU))
-        #expect(vision.hiddenSize == (isFirst ? 32 : 48) && vision.intermediateSize == (isFirst ? 128 : 84))
-        #expect(description.text.rotary.sections == [2, 3, 3] && description.text.epsilon == 0.01)
-        #expect(description.text.hiddenSize == golden.hiddenSize)
-        #expect(description.text.tiesEmbeddings == isFirst && description.text.biases == .qkv)
+        #expect(patches.patchSize == golden.patch && text.hiddenSize == golden.hiddenSize)
+        #expect(text.epsilon == 0.01 && text.tiesEmbeddings == (name == "qwen2-vl"))
+        switch name {
+        case "qwen2-vl":
+            #expect(patches.window == nil && vision.activation == .gelu(.logistic))
+            #expect(vision.hiddenSize == 32 && vision.intermediateSize == 128)
+        case "qwen2_5-vl":
+            #expect(patches.window == 2 && vision.wholeLayers == [1, 3] && vision.activation == .gatedSiLU)
+            #expect(vision.hiddenSize == 48 && vision.intermediateSize == 84)
+        default:
+            #expect(patches.window == nil && vision.activation == .gelu(.tanh))
+            #expect(
+                vision.deepLayers == [0, 2] && vision.positionSide == 4 && vision.mean == [0.5, 0.5, 0.5])
+        }
+        let isThird = name == "qwen3-vl"
+        #expect(text.rotary.sections == (isThird ? [4, 2, 2] : [2, 3, 3]))
+        #expect(text.rotary.isInterleaved == isThird && (text.queryKeyEpsilon != nil) == isThird)
+        #expect(text.biases == (isThird ? [] : .qkv))
+        #expect(text.rotary.axes == (isThird ? [0, 1, 2, 0, 1, 2, 0, 0] : [0, 0, 1, 1, 1, 2, 2, 2]))
     }
 }

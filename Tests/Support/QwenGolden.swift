@@ -5,6 +5,7 @@ package import Scheduling
 
 /// A golden file of Qwen-VL; `Tests/Fixtures/golden/README.md` says what the fields mean.
 package struct QwenGoldenFile: Decodable, Sendable {
+    package let patch: Int
     package let vocabulary: Int
     package let hiddenSize: Int
     package let minPixels: Int
@@ -12,7 +13,7 @@ package struct QwenGoldenFile: Decodable, Sendable {
     package let cases: [QwenGoldenCase]
 
     /// The checkpoint folders.
-    package static let models = ["qwen2-vl", "qwen2_5-vl"]
+    package static let models = ["qwen2-vl", "qwen2_5-vl", "qwen3-vl"]
 
     /// The answers for `model`.
     package static func of(_ model: String) throws -> QwenGoldenFile {
@@ -44,6 +45,8 @@ package struct QwenGoldenCase: Decodable, Sendable {
     package let steps: [GoldenCase.Step]
     package let embeddingRows: [Int]?
     package let embeddings: String?
+    /// What the first text layers get.
+    package let deepstack: [String]?
 }
 
 extension TestModel {

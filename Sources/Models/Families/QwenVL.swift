@@ -2,50 +2,68 @@ import Checkpoints
 import Images
 import Tensors
 
-/// Qwen2-VL and Qwen2.5-VL: a picture at its own size through a tower with rotary positions, 2 × 2 patches joined to a
-/// token, merged into a text tower with positions in three dimensions.
+/// Qwen2-VL, Qwen2.5-VL and Qwen3-VL: a picture at its own size through a tower with rotary positions, 2 × 2 patches
+/// joined to a token, merged into a text tower with positions in three dimensions.
 ///
-/// Papers: https://arxiv.org/abs/2409.12191, https://arxiv.org/abs/2502.13923. In the latter most layers attend within
-/// windows, and the MLPs are gated.
+/// Papers: https://arxiv.org/abs/2409.12191, https://arxiv.org/abs/2502.13923, https://arxiv.org/abs/2511.21631. In the
+/// second most layers attend within windows, and the MLPs are gated; in the third learned positions are stretched over the
+/// picture, and what some layers put out goes to the first text layers as well.
 struct QwenVL: VisionLanguageModel {
     let description: ModelDescription
     private let vision: VisionShape
     private let patches: PatchOptions
     /// The convolution over both frames, which are the same picture, as one product [C, 3 · patch²].
     private let embedding: Linear
+    /// f32 [side², C].
+    private let positions: Tensor?
     private let blocks: [VisionBlock]
     private let merger: Projector
+    /// One for each of the shape's `deepLayers`.
+    private let deepMergers: [Projector]
     private let decoder: DecoderStack
     private let rotary: RotaryTable
     private let device: any Device
 
-    /// Layouts have the towers in different places; the published one comes first.
+    /// What a version calls its weights.
+    struct Names: Sendable {
+        let block: VisionBlock.Names
+        let merger: Projector.Names
+        let hasPatchBias: Bool
+    }
+
+    /// Layouts have the towers in different places; the published ones come first.
     private static let visionPlaces = ["visual", "model.visual"]
     private static let textPlaces = ["model", "model.language_model", "language_model.model"]
     private static let headPlaces = ["", "model", "language_model"]
     private static let frames = 2
-    private static let names = VisionBlock.Names(
-        attentionNorm: "norm1", attention: "attn", qkv: ["qkv"], output: "proj", mlpNorm: "norm2")
 
     /// Takes the weights of a description whose vision tower takes patches.
     init(
-        _ description: ModelDescription, _ vision: VisionShape, _ patches: PatchOptions, _ loader: Loader,
+        _ description: ModelDescription, _ vision: VisionShape, _ patches: PatchOptions, _ names: Names,
+        _ loader: Loader,
     ) throws(ModelError) {
-        let width = vision.hiddenSize, size = patches.patchSize,
-            joined = patches.mergeSize * patches.mergeSize
+        let width = vision.hiddenSize, joined = patches.mergeSize * patches.mergeSize
+        let outputs = description.text.hiddenSize
         let tower = loader.first(of: Self.visionPlaces, with: "patch_embed.proj.weight")
-        let kernel = try tower.take(
-            "patch_embed.proj.weight", shape: [width, 3, Self.frames, size, size])
-        let summed = try ModelError.wrapping { () throws(CheckpointError) in
-            try kernel.reshaped([width * 3, Self.frames, size * size]).summedOverMiddle()
+        embedding = try Self.embedding(tower, width, patches.patchSize, hasBias: names.hasPatchBias)
+        if let side = vision.positionSide {
+            positions = try tower.vector("pos_embed.weight", shape: [side * side, width])
+        } else {
+            positions = nil
         }
-        embedding = try Linear(tower, matrices: [summed.reshaped([width, 3 * size * size])])
         blocks = try tower["blocks"].layers(vision.layerCount) { (loader) throws(ModelError) in
-            try VisionBlock(loader, Self.names, vision)
+            try VisionBlock(loader, names.block, vision)
         }
         merger = try Projector(
-            tower["merger"], Projector.Names(norm: "ln_q", up: "mlp.0", down: "mlp.2"), norm: vision.norm,
-            normed: width, joined: joined, inner: joined * width, outputs: description.text.hiddenSize)
+            tower["merger"], names.merger, norm: vision.norm, normed: width, joined: joined,
+            inner: joined * width, outputs: outputs)
+        deepMergers = try tower["deepstack_merger_list"].layers(vision.deepLayers.count) {
+            (loader) throws(ModelError) in
+            // The norm is over the joined patches.
+            try Projector(
+                loader, names.merger, norm: vision.norm, normed: joined * width, joined: 1,
+                inner: joined * width, outputs: outputs)
+        }
         decoder = try DecoderStack(
             loader.first(of: Self.textPlaces, with: "\(description.text.names.embedding).weight"),
             head: loader.first(of: Self.headPlaces, with: "\(description.text.names.head).weight"),
@@ -60,20 +78,62 @@ struct QwenVL: VisionLanguageModel {
         device = loader.device
     }
 
+    private static func embedding(
+        _ tower: Loader, _ width: Int, _ size: Int, hasBias: Bool,
+    ) throws(ModelError) -> Linear {
+        let kernel = try tower.take("patch_embed.proj.weight", shape: [width, 3, frames, size, size])
+        let summed = try ModelError.wrapping { () throws(CheckpointError) in
+            try kernel.reshaped([width * 3, frames, size * size]).summedOverMiddle()
+        }
+        return try Linear(
+            tower, matrices: [summed.reshaped([width, 3 * size * size])],
+            biases: hasBias ? [try tower.take("patch_embed.proj.bias", shape: [width])] : [])
+    }
+
     func encode(tiles: Tensor, grids: [TokenGrid], workspace: Workspace) throws(DeviceError) -> Tensor {
         let patchCount = tiles.shape[0], joined = patches.mergeSize * patches.mergeSize
-        let layout = PatchLayout(grids, patches)
-        precondition(layout.tokens.count * joined == patchCount, "the grids are all patches")
-        let outputs = description.text.hiddenSize, operators = device.operators
-        let embeddings = try workspace.take([layout.tokens.count, outputs], .f32)  // [tokens, hidden]
+        let layout = PatchLayout(grids, patches), tokenCount = layout.tokens.count
+        precondition(tokenCount * joined == patchCount, "the grids are all patches")
+        let planes = vision.planeCount, outputs = description.text.hiddenSize, operators = device.operators
+        // [tokens · planes, hidden]
+        let embeddings = try workspace.take([tokenCount * planes, outputs], .f32)
         let mark = workspace.mark
         let stream = try workspace.take([patchCount, vision.hiddenSize], .f32)  // [P, C]
+        // The planes one after another, tokens in the tower's order, [planes · tokens, hidden].
+        let merged = try workspace.take([planes * tokenCount, outputs], .f32)
         let places = try upload(layout.rows + layout.columns, workspace, [2, patchCount])
         let whole = PackedSequences(
             starts: try upload(layout.pictureStarts, workspace), longest: layout.longestPicture)
         let windows = PackedSequences(
             starts: try upload(layout.windowStarts, workspace), longest: layout.longestWindow)
         let inner = workspace.mark
+        try embed(tiles, layout, into: stream, workspace: workspace)
+        workspace.rewind(to: inner)
+        let pictures = stream.reshaped([tokenCount, joined * vision.hiddenSize])  // [tokens, joined · C]
+        for (index, block) in blocks.enumerated() {
+            let isWhole = patches.window == nil || vision.wholeLayers.contains(index)
+            try block(
+                stream, sequences: isWhole ? whole : windows,
+                rotation: VisionBlock.Rotation(table: rotary, positions: places), workspace: workspace)
+            guard let deep = vision.deepLayers.firstIndex(of: index) else { continue }
+            let plane = ((deep + 1) * tokenCount)..<((deep + 2) * tokenCount)
+            try deepMergers[deep](pictures, into: merged[plane], workspace: workspace)
+            workspace.rewind(to: inner)
+        }
+        try merger(stream, into: merged[0..<tokenCount], workspace: workspace)
+        let order = layout.inverse.flatMap { token in
+            (0..<planes).map { Int32($0 * tokenCount) + token }
+        }
+        operators.gatherRows(merged, rows: try upload(order, workspace), out: embeddings)
+        workspace.rewind(to: mark)
+        return embeddings
+    }
+
+    /// The patches' first values, with their learned positions, into `stream` f32 [P, C].
+    private func embed(
+        _ tiles: Tensor, _ layout: PatchLayout, into stream: Tensor, workspace: Workspace,
+    ) throws(DeviceError) {
+        let operators = device.operators, patchCount = tiles.shape[0]
         // [P, 3 · patch²]
         let pixels = try workspace.take(
             [patchCount, 3 * patches.patchSize * patches.patchSize], operators.operandType)
@@ -81,18 +141,12 @@ struct QwenVL: VisionLanguageModel {
             tiles: tiles, patchSize: patches.patchSize, mean: vision.mean, deviation: vision.deviation,
             out: pixels)
         embedding(.rows(pixels), into: stream)
-        workspace.rewind(to: inner)
-        for (index, block) in blocks.enumerated() {
-            let isWhole = patches.window == nil || vision.wholeLayers.contains(index)
-            try block(
-                stream, sequences: isWhole ? whole : windows,
-                rotation: VisionBlock.Rotation(table: rotary, positions: places), workspace: workspace)
-        }
-        let merged = try workspace.take(embeddings.shape, .f32)  // [tokens, hidden], in the tower's order
-        try merger(stream, into: merged, workspace: workspace)
-        operators.gatherRows(merged, rows: try upload(layout.inverse, workspace), out: embeddings)
-        workspace.rewind(to: mark)
-        return embeddings
+        guard let positions, let side = vision.positionSide else { return }
+        let (indices, weights) = layout.interpolation(side: side)
+        let shares = try workspace.take([patchCount, 4], .f32)  // [P, 4]
+        device.write(weights, to: shares)
+        operators.addRows(
+            of: positions, rows: try upload(indices, workspace, [patchCount, 4]), weights: shares, to: stream)
     }
 
     private func upload(
@@ -114,48 +168,5 @@ struct QwenVL: VisionLanguageModel {
         }
         return ".\(tensor)".hasSuffix(".\(description.text.names.head).weight")
             && description.text.tiesEmbeddings
-    }
-}
-
-/// Where the patches of several pictures stand, one picture after another, each in the tower's order.
-private struct PatchLayout {
-    /// For each token in the tower's order its number among all, row by row in each picture.
-    private(set) var tokens: [Int32] = []
-    /// For each patch its row and its column in its picture.
-    private(set) var rows: [Int32] = []
-    private(set) var columns: [Int32] = []
-    /// The first patch of each picture and of each window, then the number of all.
-    private(set) var pictureStarts: [Int32] = [0]
-    private(set) var windowStarts: [Int32] = [0]
-    /// Patches of the largest.
-    private(set) var longestPicture = 0
-    private(set) var longestWindow = 0
-
-    init(_ grids: [TokenGrid], _ patches: PatchOptions) {
-        let merge = patches.mergeSize, joined = merge * merge
-        for grid in grids {
-            let first = Int32(tokens.count), order = grid.order(window: patches.window)
-            for token in order.tokens {
-                tokens.append(first + Int32(token))
-                for patch in 0..<joined {
-                    rows.append(Int32(token / grid.columns * merge + patch / merge))
-                    columns.append(Int32(token % grid.columns * merge + patch % merge))
-                }
-            }
-            for window in order.windows {
-                windowStarts.append((windowStarts.last ?? 0) + Int32(window * joined))
-                longestWindow = max(longestWindow, window * joined)
-            }
-            pictureStarts.append(Int32(tokens.count * joined))
-            longestPicture = max(longestPicture, grid.count * joined)
-        }
-    }
-
-    /// For each token where it is in the tower's order.
-    var inverse: [Int32] {
-        var inverse = [Int32](repeating: 0, count: tokens.count)
-        // Safe: a permutation.
-        for (place, token) in tokens.enumerated() { inverse[Int(token)] = Int32(place) }
-        return inverse
     }
 }

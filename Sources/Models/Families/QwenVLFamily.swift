@@ -3,10 +3,10 @@ import Images
 import JSON
 import Tensors
 
-/// Qwen2-VL and Qwen2.5-VL, in the published layout and in that of transformers 5.
+/// Qwen2-VL, Qwen2.5-VL and Qwen3-VL, in the published layouts and in that of transformers 5.
 package struct QwenVLFamily: ModelFamily {
-    /// Which of the two it is.
-    enum Version: Sendable { case two, twoAndAHalf }
+    /// Which of the three it is.
+    enum Version: Sendable { case two, twoAndAHalf, three }
 
     private let version: Version
     package let architectures: [String]
@@ -18,25 +18,43 @@ package struct QwenVLFamily: ModelFamily {
     static let twoAndAHalf = QwenVLFamily(
         .twoAndAHalf, "Qwen2_5_VLForConditionalGeneration", "qwen2_5_vl")
 
+    /// Qwen3-VL.
+    static let three = QwenVLFamily(.three, "Qwen3VLForConditionalGeneration", "qwen3_vl")
+
     private init(_ version: Version, _ architecture: String, _ modelType: String) {
         self.version = version
         architectures = [architecture]
         modelTypes = [modelType]
     }
 
+    private static let names = QwenVL.Names(
+        block: VisionBlock.Names(
+            attentionNorm: "norm1", attention: "attn", qkv: ["qkv"], output: "proj", mlpNorm: "norm2"),
+        merger: Projector.Names(norm: "ln_q", up: "mlp.0", down: "mlp.2"), hasPatchBias: false)
+    private static let newNames = QwenVL.Names(
+        block: VisionBlock.Names(
+            attentionNorm: "norm1", attention: "attn", qkv: ["qkv"], output: "proj", mlpNorm: "norm2",
+            mlp: (up: "linear_fc1", down: "linear_fc2")),
+        merger: Projector.Names(norm: "norm", up: "linear_fc1", down: "linear_fc2"), hasPatchBias: true)
+
     package func describe(_ files: ModelFiles) throws(CheckpointError) -> ModelDescription {
         let config = files.config
         // Version 4 has the text tower's settings beside `vision_config`.
         let text = try config.section("text_config") ?? config
+        let kind = version == .three ? "qwen3" : "qwen2"
         let shape = try TextConfig.read(
-            text, kind: "qwen2", tied: try config.bool("tie_word_embeddings", or: false))
+            text, kind: kind, tied: try config.bool("tie_word_embeddings", or: false))
         guard shape.rotary.sections != nil else {
             throw text.refusal("mrope_section", "is missing from the rotary embedding's parameters")
         }
         let vision = try vision(
             try config.requiredSection("vision_config"), files.preprocessor, hidden: shape.hiddenSize)
+        guard vision.deepLayers.count <= shape.layerCount else {
+            throw config.refusal(
+                "vision_config.deepstack_visual_indexes", "has more entries than text layers")
+        }
         return ModelDescription(
-            modelType: modelTypes[0], textModelType: "qwen2", text: shape, vision: vision,
+            modelType: modelTypes[0], textModelType: kind, text: shape, vision: vision,
             storedType: try StoredType.read(config, text: text),
             generation: try GenerationDefaults(files, text: text, vocabularyCount: shape.vocabularyCount))
     }
@@ -44,22 +62,18 @@ package struct QwenVLFamily: ModelFamily {
     private func vision(
         _ section: ConfigSection, _ preprocessor: ConfigSection?, hidden: Int,
     ) throws(CheckpointError) -> VisionShape {
-        let isFirst = version == .two
-        let width = try section.int(isFirst ? "embed_dim" : "hidden_size", atMost: 1 << 16)
+        let widthKey = version == .two ? "embed_dim" : "hidden_size"
+        let outputKey = version == .two ? "hidden_size" : "out_hidden_size"
+        let width = try section.int(widthKey, atMost: 1 << 16)
         let heads = try section.int("num_heads", atMost: 1 << 10)
         guard width.isMultiple(of: 4 * heads) else {
             throw section.refusal(
                 "num_heads", "is \(heads), but four times it must divide the width, \(width)")
         }
-        let output = try section.int(isFirst ? "hidden_size" : "out_hidden_size", atMost: 1 << 18, or: hidden)
+        let output = try section.int(outputKey, atMost: 1 << 18, or: hidden)
         guard output == hidden else {
             throw section.refusal(
-                isFirst ? "hidden_size" : "out_hidden_size",
-                "is \(output), but must be the text tower's hidden_size, \(hidden)")
-        }
-        let activation = try section.string("hidden_act", or: isFirst ? "quick_gelu" : "silu")
-        guard activation == (isFirst ? "quick_gelu" : "silu") else {
-            throw section.refusal("hidden_act", "is \"\(activation)\", which is not supported")
+                outputKey, "is \(output), but must be the text tower's hidden_size, \(hidden)")
         }
         for (key, value) in [("temporal_patch_size", 2), ("in_channels", 3), ("in_chans", 3)] {
             guard try section.int(key, atMost: 1 << 10, or: value) == value else {
@@ -73,33 +87,72 @@ package struct QwenVLFamily: ModelFamily {
             patchSize: patches.patchSize,
             markers: ImageMarkers(
                 start: "<|vision_start|>", context: "<|image_pad|>", end: "<|vision_end|>"),
-            intermediateSize: isFirst
+            intermediateSize: version == .two
                 ? width * (try section.int("mlp_ratio", atMost: 1 << 6, or: 4))
                 : try section.int("intermediate_size", atMost: 1 << 18),
-            activation: isFirst ? .gelu(.logistic) : .gatedSiLU,
-            norm: isFirst ? .layer(epsilon: 1e-6) : .rms(epsilon: 1e-6), mean: VisionShape.clipMean,
-            deviation: VisionShape.clipDeviation,
+            activation: try activation(section),
+            norm: version == .twoAndAHalf ? .rms(epsilon: 1e-6) : .layer(epsilon: 1e-6),
+            mean: version == .three ? [0.5, 0.5, 0.5] : VisionShape.clipMean,
+            deviation: version == .three ? [0.5, 0.5, 0.5] : VisionShape.clipDeviation,
             initializerRange: Float(
                 try section.double("initializer_range", atLeast: 0, atMost: 10, or: 0.02)))
-        if !isFirst { vision.wholeLayers = try wholeLayers(section, of: layerCount) }
+        switch version {
+        case .two: break
+        case .twoAndAHalf:
+            vision.wholeLayers = Set(
+                try layers("fullatt_block_indexes", section, of: layerCount, or: [7, 15, 23, 31]))
+        case .three:
+            vision.deepLayers = try layers(
+                "deepstack_visual_indexes", section, of: layerCount, or: [8, 16, 24])
+            vision.positionSide = try positionSide(section)
+        }
         try vision.readNormalisation(preprocessor)
         return vision
     }
 
-    private func wholeLayers(_ section: ConfigSection, of count: Int) throws(CheckpointError) -> Set<Int> {
-        let key = "fullatt_block_indexes"
-        guard let value = section.value(key) else { return [7, 15, 23, 31] }
-        let layers = value.array?.compactMap(\.int) ?? []
-        guard layers.count == value.array?.count, layers.allSatisfy({ (0..<count).contains($0) }) else {
-            throw section.refusal(key, "is \(value.summary), but must be a list of layers below \(count)")
+    private func activation(_ section: ConfigSection) throws(CheckpointError) -> VisionShape.Activation {
+        let (name, activation): (String, VisionShape.Activation) =
+            switch version {
+            case .two: ("quick_gelu", .gelu(.logistic))
+            case .twoAndAHalf: ("silu", .gatedSiLU)
+            case .three: ("gelu_pytorch_tanh", .gelu(.tanh))
+            }
+        let found = try section.string("hidden_act", or: name)
+        guard found == name else {
+            throw section.refusal("hidden_act", "is \"\(found)\", but must be \(name)")
         }
-        return Set(layers)
+        return activation
+    }
+
+    /// The side of the square of learned positions.
+    private func positionSide(_ section: ConfigSection) throws(CheckpointError) -> Int {
+        let key = "num_position_embeddings", count = try section.int(key, atMost: 1 << 20, or: 2304)
+        let side = Int(Double(count).squareRoot().rounded())
+        guard side > 0, side * side == count else {
+            throw section.refusal(key, "is \(count), but must be the square of a number")
+        }
+        return side
+    }
+
+    /// Layers, rising.
+    private func layers(
+        _ key: String, _ section: ConfigSection, of count: Int, or fallback: [Int],
+    ) throws(CheckpointError) -> [Int] {
+        let value = section.value(key)
+        let layers = value.map { $0.array?.compactMap(\.int) ?? [] } ?? fallback
+        guard layers.count == value?.array?.count ?? layers.count,
+            layers.allSatisfy({ (0..<count).contains($0) }),
+            zip(layers, layers.dropFirst()).allSatisfy({ $0 < $1 })
+        else {
+            throw section.refusal(key, "must be a rising list of layers below \(count)")
+        }
+        return layers
     }
 
     private func patches(
         _ section: ConfigSection, _ preprocessor: ConfigSection?,
     ) throws(CheckpointError) -> PatchOptions {
-        let size = try section.int("patch_size", atLeast: 4, atMost: 256, or: 14)
+        let size = try section.int("patch_size", atLeast: 4, atMost: 256, or: version == .three ? 16 : 14)
         let merge = try section.int("spatial_merge_size", atMost: 8, or: 2)
         var patches = PatchOptions(patchSize: size, mergeSize: merge)
         if version == .twoAndAHalf {
@@ -132,7 +185,8 @@ package struct QwenVLFamily: ModelFamily {
         guard let vision = description.vision, case .patches(let patches) = vision.cut else {
             preconditionFailure("Qwen-VL has a vision tower that takes patches")
         }
-        return try QwenVL(description, vision, patches, loader)
+        return try QwenVL(
+            description, vision, patches, version == .three ? Self.newNames : Self.names, loader)
     }
 
     package func mayRemain(_ tensor: String, _ description: ModelDescription) -> Bool {

@@ -59,7 +59,7 @@ struct DecoderStack: Sendable {
         let normed = try workspace.take([count, hiddenSize], operators.operandType)  // [T, hidden]
         embedding(batch, into: stream)
         let layerMark = workspace.mark
-        for (layer, cache) in zip(layers, batch.cache) {
+        for (index, (layer, cache)) in zip(layers, batch.cache).enumerated() {
             try layer.attention(
                 layer.attentionNorm(stream, scratch: normed), addingTo: stream, rotary: rotary,
                 batch: batch.attention, cache: cache,
@@ -68,6 +68,10 @@ struct DecoderStack: Sendable {
             try layer.mlp(
                 layer.mlpNorm(stream, scratch: normed), addingTo: stream, workspace: workspace)
             workspace.rewind(to: layerMark)
+            if index < batch.deepRows.count {
+                let rows = batch.deepRows[index].reshaped([count, 1])
+                operators.addRows(of: batch.images, rows: rows, weights: nil, to: stream)
+            }
         }
         let last = try workspace.take([batch.logitRows.elementCount, hiddenSize], .f32)  // [R, hidden]
         operators.gatherRows(stream, rows: batch.logitRows, out: last)

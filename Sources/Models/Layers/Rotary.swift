@@ -25,11 +25,10 @@ extension RotaryShape {
             device.write(angles.map { Float(Math.cos($0) * attention) }, to: cosines[block])
             device.write(angles.map { Float(Math.sin($0) * attention) }, to: sines[block])
         }
-        guard let sections else { return RotaryTable(cosines: cosines, sines: sines) }
-        let axes = try device.makeTensor([pairs], .i32)  // [pairs]
-        device.write(
-            sections.enumerated().flatMap { repeatElement(Int32($0.offset), count: $0.element) }, to: axes)
-        return RotaryTable(cosines: cosines, sines: sines, axes: axes)
+        guard let axes else { return RotaryTable(cosines: cosines, sines: sines) }
+        let table = try device.makeTensor([pairs], .i32)  // [pairs]
+        device.write(axes, to: table)
+        return RotaryTable(cosines: cosines, sines: sines, axes: table)
     }
 
     /// The angles of `positions`, [positions, width / 2].

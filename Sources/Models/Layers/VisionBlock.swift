@@ -31,6 +31,8 @@ struct VisionBlock: Sendable {
         var attentionScale: String?
         let mlpNorm: String
         var mlpScale: String?
+        /// The two matrices of an MLP without gate, below `mlp`.
+        var mlp = (up: "fc1", down: "fc2")
     }
 
     /// Takes the weights by `names`.
@@ -59,10 +61,10 @@ struct VisionBlock: Sendable {
                     intermediate: intermediate, hasBias: true))
         case .gelu(let kind):
             mlp = .plain(
-                up: try Linear(inner, "fc1", outputs: intermediate, inputs: width, hasBias: true),
+                up: try Linear(inner, names.mlp.up, outputs: intermediate, inputs: width, hasBias: true),
                 kind,
                 down: try Linear(
-                    inner, "fc2", outputs: width, inputs: intermediate, hasBias: true,
+                    inner, names.mlp.down, outputs: width, inputs: intermediate, hasBias: true,
                     scale: try Self.scale(loader, names.mlpScale, width)))
         }
         self.shape = shape
