@@ -15,7 +15,7 @@ import qwen_vl_mistakes
 import tiling
 from check_references import floats
 from fixture_paths import GOLDEN, IMAGES, MODELS
-from make_qwen_vl import CASES, STEPS, decode, forward, question, smart_resize
+from make_qwen_vl import CASES, STEPS, decode, forward, picture, question, smart_resize
 from qwen_vl_models import CLASSES, PICTURES, load, make_tokenizer, settings, template, version4, version5
 
 NOTICED = 5e-4  # Every mistake moves the logits by more; tests compare more closely than this.
@@ -73,7 +73,7 @@ def check_spellings(name, tokenizer):
 
 
 def check_processor(name):
-    """transformers' own processor and template, with the folder's files, give the golden prompts and ids."""
+    """transformers' own processor and template, with the folder's files, give the golden prompts, ids and pixels."""
     folder = MODELS / name
     kind = {"qwen2-vl": Qwen2VLProcessor, "qwen2_5-vl": Qwen2_5_VLProcessor, "qwen3-vl": Qwen3VLProcessor}[name]
     kind.check_argument_for_proper_class = lambda *arguments: None     # Its video part needs torchvision.
@@ -87,8 +87,10 @@ def check_processor(name):
         images = [tiling.open_rgb(IMAGES / image["file"]) for image in case["images"]] or None
         inputs = processor(images=images, text=case["prompt"], return_tensors="pt")
         assert inputs["input_ids"][0].tolist() == case["input_ids"], case["name"]
-        grids = [[1, 2 * image["grid_rows"], 2 * image["grid_columns"]] for image in case["images"]]
-        assert inputs.get("image_grid_thw", torch.tensor([])).tolist() == grids, case["name"]
+        if images:
+            pixels, grids, _ = zip(*(picture(image["file"], PICTURES[name]) for image in case["images"]))
+            assert torch.equal(inputs["pixel_values"], torch.cat(pixels)), case["name"]
+            assert torch.equal(inputs["image_grid_thw"], torch.cat(grids)), case["name"]
     print(f"  {name}: the processor agrees on {len(CASES)} cases")
 
 

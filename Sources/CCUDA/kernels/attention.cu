@@ -311,6 +311,8 @@ static __device__ __forceinline__ void store_rows(const Tile &tile, const Rows<W
     constexpr int WARP_ROWS = WARP_TILES * 16;
     const int thread = thread_anew(), warp = thread / 32, lane = thread % 32;
     u16 *const stage = shared + warp * WARP_ROWS * PITCH;
+    // The results take the place of the warp's own queries.
+    __syncwarp();
 #pragma unroll
     for (int m = 0; m < WARP_TILES; m++)
 #pragma unroll
