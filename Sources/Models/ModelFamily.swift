@@ -22,13 +22,14 @@ package protocol ModelFamily: Sendable {
 /// The families there are.
 package enum ModelFamilies {
     /// One line a family, text towers by themselves last.
-    package static let all: [any ModelFamily] = [
-        InternVLChat(),
-        InternVLTransformers(),
-        QwenVLFamily.two,
-        QwenVLFamily.twoAndAHalf,
-        QwenVLFamily.three,
-    ] + TextOnly.all
+    package static let all: [any ModelFamily] =
+        [
+            InternVLChat(),
+            InternVLTransformers(),
+            QwenVLFamily.two,
+            QwenVLFamily.twoAndAHalf,
+            QwenVLFamily.three,
+        ] + TextOnly.all
 
     /// Reads and checks the configuration of the checkpoint in `folder`; weights are not touched.
     package static func describe(_ folder: String) throws(ModelError) -> ModelDescription {
