@@ -106,7 +106,12 @@ let package = Package(
         tests("CUDABackend", ["CCUDA", "CUDAStandIn", "Tensors"]),
         tests("Checkpoints", ["Tensors"]),
         tests("DeviceChecks", ["CPUBackend", "Tensors"]),
-        tests("Engine", ["TestSupport", "Images", "Models", "Prompts", "Scheduling", "Tensors"]),
+        tests(
+            "Engine",
+            [
+                "TestSupport", "CPUBackend", "Images", "Models", "Prompts", "Scheduling", "Tensors",
+                "Tokenizers",
+            ]),
         tests("Images"),
         tests("Jinja"),
         tests("JSON"),

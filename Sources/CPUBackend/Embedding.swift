@@ -2,6 +2,12 @@ import CKernels
 import Tensors
 
 extension CPUOperators {
+    // x[i] = 0
+    func clear(_ x: Tensor) {
+        // Safe: within the tensor.
+        unsafe x.bytes.initializeMemory(as: UInt8.self, repeating: 0, count: x.byteCount)
+    }
+
     // out[0] = |{i : x[i] is not finite}|
     func countFaults(_ x: Tensor, out: Tensor) {
         let (values, count) = unsafe (x.floats, x.elementCount)

@@ -84,6 +84,9 @@ extension CUDAOperators {
             ])
     }
 
+    // x[i] = 0
+    func clear(_ x: Tensor) { stream.fill(x.address, byteCount: x.byteCount) }
+
     // out[0] = 1 if some x[i] is not finite, else 0
     func countFaults(_ x: Tensor, out: Tensor) {
         stream.fill(out.address, byteCount: out.byteCount)

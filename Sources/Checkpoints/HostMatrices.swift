@@ -18,6 +18,21 @@ extension Tensor {
         }
     }
 
+    /// The columns `range` of a host matrix [R, C], [R, range.count].
+    package func columns(_ range: Range<Int>) throws(CheckpointError) -> Tensor {
+        let (rows, own) = (shape.rowCount, shape.columnCount)
+        precondition(range.lowerBound >= 0 && range.upperBound <= own, "columns of the matrix")
+        guard range != 0..<own else { return self }
+        let size = elementType.byteCount, width = range.count * size
+        return try unsafe filled([rows, range.count], elementType) { source, target in
+            for row in 0..<rows {
+                let start = (row * own + range.lowerBound) * size
+                unsafe UnsafeMutableRawBufferPointer(rebasing: target[(row * width)..<((row + 1) * width)])
+                    .copyMemory(from: UnsafeRawBufferPointer(rebasing: source[start..<(start + width)]))
+            }
+        }
+    }
+
     /// A host matrix of zeros.
     package static func zeros(_ shape: Shape, _ elementType: ElementType) throws(CheckpointError) -> Tensor {
         let tensor = Tensor(

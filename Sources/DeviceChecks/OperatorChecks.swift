@@ -124,6 +124,11 @@ extension CheckedPair {
                 try compare("addRows", "\(count)×\(columns), \(terms) terms", added, tolerance: 1e-6)
             }
 
+            let emptied = try poisonedFloats([count, columns])
+            reference.operators.clear(emptied.reference)
+            device.operators.clear(emptied.device)
+            try compare("clear", "\(count)×\(columns)", emptied, tolerance: 0)
+
             let table = try stored(numbers(70 * columns), [70, columns])
             let ids = try integers(
                 (0..<count).map { Int32($0 % 3 == 2 ? -1 - below(4) : below(70)) }, [count])

@@ -22,25 +22,48 @@ package final class Engine: Sendable {
         var isOpen = true
     }
 
-    /// Allocates the stores and starts the threads.
-    ///
-    /// `vocabularyCount` is the tokenizer's: ids beyond are never chosen.
-    package init(
+    /// An engine for a model on one device.
+    package convenience init(
         model: any VisionLanguageModel, device: any Device, configuration: EngineConfiguration,
         vocabularyCount: Int,
     ) throws(EngineError) {
-        let plan = try MemoryPlan(model.description, device: device, configuration: configuration)
+        try self.init(
+            ranks: [ModelRank(model: model, device: device)], configuration: configuration,
+            vocabularyCount: vocabularyCount)
+    }
+
+    /// Allocates the stores and starts the threads.
+    ///
+    /// `ranks` are the parts of one model, the first of them first, with `towerCount` vision towers among them, each over as
+    /// many ranks. `vocabularyCount` is the tokenizer's: ids beyond are never chosen.
+    package init(
+        ranks: [ModelRank], towerCount: Int = 1, configuration: EngineConfiguration, vocabularyCount: Int,
+    ) throws(EngineError) {
+        let model = ranks[0].model, device = ranks[0].device
+        let plan = try MemoryPlan(
+            model, device: device, rankCount: ranks.count, configuration: configuration)
         let endIDs = model.description.generation.endIDs
-        let rank: Rank
+        var made: [Rank] = []
         do throws(DeviceError) {
-            rank = try Rank(
-                model: model, device: device, limits: plan.limits, elementType: configuration.elementType,
-                vocabularyCount: vocabularyCount, endIDs: endIDs)
+            for rank in ranks {
+                made.append(
+                    try Rank(
+                        model: rank.model, device: rank.device, limits: plan.limits,
+                        elementType: configuration.elementType, vocabularyCount: vocabularyCount,
+                        endIDs: endIDs,
+                        division: rank.collective.map {
+                            RankDivision(collective: $0, towerCount: towerCount)
+                        }))
+            }
         } catch {
             throw .device(error)
         }
+        let others = zip(made, ranks).dropFirst().compactMap { rank, place in
+            place.collective.map { (rank: rank, collective: $0) }
+        }
+        guard let group = RankGroup(first: made[0], others: others) else { throw .noThread }
         if device.isAsynchronous {
-            do throws(DeviceError) { try rank.warmUp() } catch { throw .device(error) }
+            do throws(DeviceError) { try group.warmUp() } catch { throw .device(error) }
         }
         scheduling = plan.limits
         limits = EngineLimits(
@@ -51,7 +74,7 @@ package final class Engine: Sendable {
             vocabularyCount: min(vocabularyCount, model.description.text.vocabularyCount))
         self.endIDs = endIDs
         loop = StepLoop(
-            scheduler: Scheduler(limits: plan.limits, endIDs: Set(endIDs)), rank: rank,
+            scheduler: Scheduler(limits: plan.limits, endIDs: Set(endIDs)), rank: group,
             imagePageBytes: plan.limits.rowsPerImagePage * (model.description.vision?.planeCount ?? 1)
                 * model.description.text.hiddenSize * 4)
         guard loop.start(decoders: configuration.decoders) else { throw .noThread }

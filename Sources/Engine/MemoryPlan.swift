@@ -10,17 +10,18 @@ struct MemoryPlan {
     /// Divides the free memory: embeddings first, up to their own bound, then keys and values, up to what all
     /// running requests could use.
     ///
-    /// Throws when not even one token page fits.
-    init(_ model: ModelDescription, device: any Device, configuration: EngineConfiguration)
-        throws(EngineError)
-    {
-        let text = model.text
+    /// `rankCount` ranks share the memory of `device`. Throws when not even one token page fits.
+    init(
+        _ loaded: any VisionLanguageModel, device: any Device, rankCount: Int,
+        configuration: EngineConfiguration,
+    ) throws(EngineError) {
+        let model = loaded.description, text = model.text, heads = loaded.cacheHeads
         let length = min(text.maxPositions, configuration.maxSequenceLength ?? text.maxPositions)
         // Safe: sizes were checked when the configuration was read; a byte count of a page is far below overflow.
         let pageBytes =
-            2 * text.layerCount * text.heads.keyValueHeads * text.heads.headDim * configuration.pageSize
+            2 * text.layerCount * heads.keyValueHeads * heads.headDim * configuration.pageSize
             * configuration.elementType.byteCount
-        let budget = Int(Double(device.freeByteCount) * configuration.memoryFraction)
+        let budget = Int(Double(device.freeByteCount) * configuration.memoryFraction) / rankCount
         let rows = model.vision?.cut.tokensPerPage ?? 1
         let imagePageBytes =
             rows * (model.vision?.planeCount ?? 1) * text.hiddenSize * ElementType.f32.byteCount

@@ -44,6 +44,24 @@ struct PictureTiles {
         bytes = [UInt8](repeating: 127, count: count * size * size * 3)[...]
     }
 
+    private init(bytes: ArraySlice<UInt8>, size: Int, grid: TokenGrid?, pages: [PageIndex]) {
+        self.bytes = bytes
+        self.size = size
+        self.grid = grid
+        self.pages = pages
+    }
+
+    /// What one tower may take of it at the least: a tile, or the picture as a whole.
+    func units() -> [PictureTiles] {
+        guard grid == nil else { return [self] }
+        let tileBytes = size * size * 3
+        return pages.enumerated().map { index, page in
+            let start = bytes.startIndex + index * tileBytes
+            return PictureTiles(
+                bytes: bytes[start..<(start + tileBytes)], size: size, grid: nil, pages: [page])
+        }
+    }
+
     /// Tiles or patches.
     var tileCount: Int { bytes.count / (size * size * 3) }
 

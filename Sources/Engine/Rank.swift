@@ -3,13 +3,15 @@ import Models
 import Scheduling
 import Tensors
 
-/// One device with the model on it: runs the tensors of a step.
+/// One device with the model, or its part of it, on it: runs the tensors of a step.
 ///
-/// Belongs to the engine's thread. Steps are enqueued and their results collected in the same order, with at most two on
+/// Belongs to one thread at a time. Steps are enqueued and their results collected in the same order, with at most two on
 /// the way.
 final class Rank {
     private let device: any Device
     private let model: any VisionLanguageModel
+    /// The others that run the same steps; nil where it is alone.
+    private let division: RankDivision?
     private let cache: [KVLayer]
     /// f32 [image pages · rows per page, planes · hidden].
     private let embeddings: Tensor
@@ -30,7 +32,8 @@ final class Rank {
     /// What a step on the way has for itself.
     private final class Bank {
         let inputs: Tensor
-        let sampler: any TokenSampler
+        /// The first rank chooses tokens.
+        let sampler: (any TokenSampler)?
         /// i32 [tiles per step]: by picture, how many values of its embeddings are not finite.
         let faults: Tensor
         var sequences: [SequenceStep] = []
@@ -38,7 +41,7 @@ final class Rank {
         var choiceRows: [Int32] = []
         var pictureCount = 0
 
-        init(inputs: Tensor, sampler: any TokenSampler, faults: Tensor) {
+        init(inputs: Tensor, sampler: (any TokenSampler)?, faults: Tensor) {
             self.inputs = inputs
             self.sampler = sampler
             self.faults = faults
@@ -50,17 +53,19 @@ final class Rank {
     /// `vocabularyCount` is the tokenizer's.
     init(
         model: any VisionLanguageModel, device: any Device, limits: SchedulerLimits, elementType: ElementType,
-        vocabularyCount: Int, endIDs: [Int32],
+        vocabularyCount: Int, endIDs: [Int32], division: RankDivision? = nil,
     ) throws(DeviceError) {
         self.device = device
         self.model = model
+        self.division = division
         self.limits = limits
         self.endIDs = endIDs
         let text = model.description.text
         self.vocabularyCount = min(vocabularyCount, text.vocabularyCount)
         axisCount = text.rotary.axisCount
         planeCount = model.description.vision?.planeCount ?? 1
-        let shape: Shape = [limits.pageCount, text.heads.keyValueHeads, limits.pageSize, text.heads.headDim]
+        let heads = model.cacheHeads
+        let shape: Shape = [limits.pageCount, heads.keyValueHeads, limits.pageSize, heads.headDim]
         var cache: [KVLayer] = []
         for _ in 0..<text.layerCount {
             cache.append(
@@ -87,8 +92,9 @@ final class Rank {
             banks.append(
                 Bank(
                     inputs: try device.makeTensor([capacity], .i32),
-                    sampler: try device.makeSampler(
-                        capacity: rowCount, vocabularyCount: text.vocabularyCount),
+                    sampler: division?.isFirst ?? true
+                        ? try device.makeSampler(
+                            capacity: rowCount, vocabularyCount: text.vocabularyCount) : nil,
                     faults: try device.makeTensor([limits.tilesPerStep], .i32)))
         }
         self.banks = banks
@@ -142,22 +148,12 @@ final class Rank {
     ///
     /// It belongs to the step that is enqueued next.
     func encode(_ pictures: [PictureTiles]) throws(DeviceError) {
-        guard let size = pictures.first?.size else { return }
+        guard !pictures.isEmpty else { return }
         let bank = banks[enqueuedCount % 2]
         workspace.reset()
-        // [n, size, size, 3]
-        let input = try workspace.take([pictures.reduce(0) { $0 + $1.tileCount }, size, size, 3], .u8)
-        var first = 0
-        for picture in pictures {
-            device.write(picture.bytes, to: input[first..<(first + picture.tileCount)])
-            first += picture.tileCount
-        }
-        let encoded = try model.encode(
-            tiles: input, grids: pictures.compactMap(\.grid), workspace: workspace)
-        // [image tokens, planes · hidden]
-        let output = encoded.reshaped([encoded.shape[0] / planeCount, planeCount * encoded.shape[1]])
+        let output = try encoded(pictures)
         let rows = limits.rowsPerImagePage
-        first = 0
+        var first = 0
         for (index, picture) in pictures.enumerated() {
             let end = first + picture.tokenCount(rowsPerPage: rows)
             device.operators.countFaults(output[first..<end], out: bank.faults[index..<(index + 1)])
@@ -170,6 +166,50 @@ final class Rank {
             }
         }
         bank.pictureCount = pictures.count
+    }
+
+    /// The embeddings of all image tokens, f32 [image tokens, planes · hidden], in the workspace.
+    ///
+    /// Where the tower is there more than once, each takes some of the tiles, or of pictures that it takes as a whole.
+    private func encoded(_ pictures: [PictureTiles]) throws(DeviceError) -> Tensor {
+        guard let division, division.towerCount > 1 else { return try encodedHere(pictures[...]) }
+        let rows = limits.rowsPerImagePage, units = pictures.flatMap { $0.units() }
+        let costs = units.map { $0.tokenCount(rowsPerPage: rows) }
+        let shares = division.shares(of: costs)
+        let starts = costs.reduce(into: [0]) { $0.append($0[$0.count - 1] + $1) }
+        let width = planeCount * model.description.text.hiddenSize
+        // [image tokens, planes · hidden]
+        let all = try workspace.take([starts[units.count], width], .f32)
+        let mark = workspace.mark
+        let share = shares[division.towerIndex]
+        if !share.isEmpty {
+            let own = try encodedHere(units[share])
+            device.operators.gatherRows(
+                own, rows: ascending[0..<own.shape[0]],
+                out: all[starts[share.lowerBound]..<starts[share.upperBound]])
+        }
+        workspace.rewind(to: mark)
+        division.collective.share(
+            all,
+            parts: division.towerIndices.map { tower in
+                starts[shares[tower].lowerBound]..<starts[shares[tower].upperBound]
+            })
+        return all
+    }
+
+    /// What this rank's tower makes of `pictures`.
+    private func encodedHere(_ pictures: ArraySlice<PictureTiles>) throws(DeviceError) -> Tensor {
+        guard let size = pictures.first?.size else { return embeddings[0..<0] }
+        // [n, size, size, 3]
+        let input = try workspace.take([pictures.reduce(0) { $0 + $1.tileCount }, size, size, 3], .u8)
+        var first = 0
+        for picture in pictures {
+            device.write(picture.bytes, to: input[first..<(first + picture.tileCount)])
+            first += picture.tileCount
+        }
+        let encoded = try model.encode(
+            tiles: input, grids: pictures.compactMap(\.grid), workspace: workspace)
+        return encoded.reshaped([encoded.shape[0] / planeCount, planeCount * encoded.shape[1]])
     }
 
     /// Enqueues the sequences of a step; a token −1 − i stands for what sequence i of the step before chooses.
@@ -202,16 +242,16 @@ final class Rank {
             other.choiceRows[sequence]
         }
         device.write(packed.values, to: bank.inputs)
-        bank.sampler.set(rules)
+        bank.sampler?.set(rules)
         workspace.reset()
         let batch = packed.batch(
-            in: bank.inputs, previous: other.sampler.tokens,
+            in: bank.inputs, previous: other.sampler?.tokens ?? bank.inputs,
             embeddings: embeddings.reshaped([
                 embeddings.shape[0] * planeCount, embeddings.shape[1] / planeCount,
             ]), cache: cache)
         let body = { () throws(DeviceError) in
             let logits = try self.model.forward(batch, workspace: self.workspace)
-            if !rules.isEmpty { try bank.sampler.choose(logits) }
+            if !rules.isEmpty { try bank.sampler?.choose(logits) }
         }
         if repeats, rules.allSatisfy(\.isPlain) {
             try device.replay(
@@ -221,8 +261,14 @@ final class Rank {
         } else {
             try body()
         }
-        if !rules.isEmpty { bank.sampler.send() }
+        if !rules.isEmpty { bank.sampler?.send() }
     }
+
+    /// What the last `keepCollected` found.
+    private(set) var collected = StepResult()
+
+    /// Keeps what `collect` answers.
+    func keepCollected() throws(DeviceError) { collected = try collect() }
 
     /// Waits for the oldest step on the way: one result a sequence, in the order they were enqueued in.
     func collect() throws(DeviceError) -> StepResult {
@@ -230,10 +276,13 @@ final class Rank {
         collectedCount += 1
         var result = StepResult()
         defer { bank.pictureCount = 0 }
+        if let division, division.collective.isAbandoned {
+            throw RankGroup.abandoned
+        }
         if bank.pictureCount > 0 {
             result.soundPictures = try device.readIntegers(bank.faults[0..<bank.pictureCount]).map { $0 == 0 }
         }
-        var tokens = (bank.choiceRows.isEmpty ? [] : try bank.sampler.result())[...]
+        var tokens = (bank.choiceRows.isEmpty ? [] : try bank.sampler?.result() ?? [])[...]
         var scores: [RequestID: [SampledToken]] = [:]
         var chosen: [RequestID: SampledToken] = [:]
         for sequence in bank.sequences {

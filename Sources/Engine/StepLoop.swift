@@ -19,7 +19,7 @@ struct Submission: Sendable {
 final class StepLoop: @unchecked Sendable {
     // Safe: the properties down to `flight` belong to the thread that runs `run`; all others are synchronised.
     private var scheduler: Scheduler
-    private let rank: Rank
+    private let rank: RankGroup
     private let imagePageBytes: Int
     private var requests: [RequestID: OpenRequest] = [:]
     /// The tiles of pictures that are on their way through the tower.
@@ -69,7 +69,7 @@ final class StepLoop: @unchecked Sendable {
     }
 
     /// A loop that has not started.
-    init(scheduler: Scheduler, rank: Rank, imagePageBytes: Int) {
+    init(scheduler: Scheduler, rank: RankGroup, imagePageBytes: Int) {
         self.scheduler = scheduler
         self.rank = rank
         self.imagePageBytes = imagePageBytes

@@ -11,19 +11,45 @@ package struct Loader: Sendable {
     package let elementType: ElementType
     /// How many layers load at a time.
     package let threads: Int
+    /// The ranks that the layers are divided over; nil where there is one.
+    package private(set) var collective: (any Collective)?
+    private let towers: TowerCollectives
 
-    /// A loader at the root of `weights`.
-    package init(weights: Weights, device: any Device, elementType: ElementType, threads: Int) {
+    /// A loader at the root of `weights`, for layers that are not divided.
+    package init(
+        weights: Weights, device: any Device, elementType: ElementType, threads: Int,
+        towers: TowerCollectives = TowerCollectives(),
+    ) {
         self.weights = weights
         self.device = device
         self.elementType = elementType
         self.threads = threads
+        self.towers = towers
     }
 
     /// The same loader at another place.
     package func at(_ weights: Weights) -> Loader {
-        Loader(weights: weights, device: device, elementType: elementType, threads: threads)
+        var loader = Loader(
+            weights: weights, device: device, elementType: elementType, threads: threads, towers: towers)
+        loader.collective = collective
+        return loader
     }
+
+    /// The same loader for the layers of the text tower.
+    package var forText: Loader { dividing(over: towers.text) }
+    /// The same loader for the layers of the vision tower.
+    package var forVision: Loader { dividing(over: towers.vision) }
+
+    private func dividing(over collective: (any Collective)?) -> Loader {
+        var loader = self
+        loader.collective = collective
+        return loader
+    }
+
+    /// This rank's part of `count` things.
+    func part(of count: Int) -> Range<Int> { collective?.part(of: count) ?? 0..<count }
+    /// Whether this rank adds what is to be added once.
+    var isFirst: Bool { collective.map { $0.rank == 0 } ?? true }
 
     /// The loader below `name`.
     package subscript(name: String) -> Loader { at(weights[name]) }
@@ -60,5 +86,17 @@ package struct Loader: Sendable {
         try inParallel(count: count, threads: threads) { (index: Int) throws(ModelError) -> Layer in
             try body(at(weights[index]))
         }
+    }
+}
+
+/// The ranks that each tower is divided over; nil where every rank has all of it.
+package struct TowerCollectives: Sendable {
+    package var text: (any Collective)?
+    package var vision: (any Collective)?
+
+    /// Undivided by default.
+    package init(text: (any Collective)? = nil, vision: (any Collective)? = nil) {
+        self.text = text
+        self.vision = vision
     }
 }

@@ -60,26 +60,29 @@ package enum ModelFamilies {
     /// of every tensor, from any thread.
     package static func load(
         folder: String, description: ModelDescription, device: any Device, elementType: ElementType,
-        loaderThreads: Int = 1, progress: @escaping @Sendable (LoadProgress) -> Void = { _ in },
+        loaderThreads: Int = 1, towers: TowerCollectives = TowerCollectives(),
+        progress: @escaping @Sendable (LoadProgress) -> Void = { _ in },
     ) throws(ModelError) -> any VisionLanguageModel {
         let checkpoint = try ModelError.wrapping { () throws(CheckpointError) in
             try Checkpoint(folder: folder)
         }
         return try load(
             checkpoint, description: description, device: device, elementType: elementType,
-            loaderThreads: loaderThreads, progress: progress)
+            loaderThreads: loaderThreads, towers: towers, progress: progress)
     }
 
     /// Loads the weights of any source, random ones among them.
     package static func load(
         _ source: any TensorSource, description: ModelDescription, device: any Device,
         elementType: ElementType,
-        loaderThreads: Int = 1, progress: @escaping @Sendable (LoadProgress) -> Void = { _ in },
+        loaderThreads: Int = 1, towers: TowerCollectives = TowerCollectives(),
+        progress: @escaping @Sendable (LoadProgress) -> Void = { _ in },
     ) throws(ModelError) -> any VisionLanguageModel {
         let family = try family(of: description)
         let weights = Weights(source, progress: progress)
         let loader = Loader(
-            weights: weights, device: device, elementType: elementType, threads: loaderThreads)
+            weights: weights, device: device, elementType: elementType, threads: loaderThreads,
+            towers: towers)
         let model = try family.load(description, loader)
         try ModelError.wrapping { () throws(CheckpointError) in
             try weights.finish { family.mayRemain($0, description) }

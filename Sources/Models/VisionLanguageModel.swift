@@ -8,6 +8,9 @@ package protocol VisionLanguageModel: Sendable {
     /// Shapes, limits and the rules for pictures, as the checkpoint's configuration gives them.
     var description: ModelDescription { get }
 
+    /// The heads whose keys and values this rank of the model caches.
+    var cacheHeads: HeadLayout { get }
+
     /// Embeds pictures for the text tower; the result, f32 [image tokens · planes, hidden], lies in `workspace`.
     ///
     /// A token's embeddings stand one after another, `planeCount` of the vision tower's shape.
@@ -17,7 +20,8 @@ package protocol VisionLanguageModel: Sendable {
 
     /// Runs the tokens of `batch` through the text tower, storing their keys and values.
     ///
-    /// The result, in `workspace`, is f32 [R, vocabulary]: the logits at `batch.logitRows`.
+    /// The result, in `workspace`, is f32 [R, vocabulary]: the logits at `batch.logitRows`; no rows on any rank but the
+    /// first.
     func forward(_ batch: Batch, workspace: Workspace) throws(DeviceError) -> Tensor
 }
 

@@ -33,6 +33,9 @@ package protocol Operators: Sendable {
     /// table is f32 [R, C], rows i32 [T, J], weights f32 [T, J] or nil for ones, out f32 [T, C].
     func addRows(of table: Tensor, rows: Tensor, weights: Tensor?, to out: Tensor)
 
+    /// x[i] = 0; x is f32.
+    func clear(_ x: Tensor)
+
     /// out[0] = how many elements of x, f32, are not finite; out is i32 [1].
     func countFaults(_ x: Tensor, out: Tensor)
 

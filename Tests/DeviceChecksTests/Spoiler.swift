@@ -106,6 +106,10 @@ private struct SpoilingOperators: Operators {
         base.addRows(of: table, rows: rows, weights: weights, to: out)
         spoil("addRows", out)
     }
+    func clear(_ x: Tensor) {
+        base.clear(x)
+        spoil("clear", x)
+    }
     func countFaults(_ x: Tensor, out: Tensor) {
         base.countFaults(x, out: out)
         if spoils.take("countFaults") { device.write([Int32(1)], to: out) }

@@ -16,7 +16,9 @@ import Testing
         var name: String { inner.name }
         var byteCount: Int { inner.byteCount }
         var tensorNames: [String] {
-            inner.tensorNames.filter { $0.hasPrefix(Self.prefix) }.map { String($0.dropFirst(Self.prefix.count)) }
+            inner.tensorNames.filter { $0.hasPrefix(Self.prefix) }.map {
+                String($0.dropFirst(Self.prefix.count))
+            }
         }
         func has(_ tensor: String) -> Bool { inner.has(Self.prefix + tensor) }
         func tensor(_ tensor: String, shape: Shape) throws(CheckpointError) -> Tensor {

@@ -32,6 +32,8 @@ package final class AlteredModel: VisionLanguageModel {
 
     package var description: ModelDescription { base.description }
 
+    package var cacheHeads: HeadLayout { base.cacheHeads }
+
     package func encode(
         tiles: Tensor, grids: [TokenGrid], workspace: Workspace,
     ) throws(DeviceError) -> Tensor {

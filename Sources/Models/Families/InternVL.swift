@@ -30,7 +30,7 @@ struct InternVL: VisionLanguageModel {
     init(
         _ description: ModelDescription, _ vision: VisionShape, _ names: Names, _ loader: Loader,
     ) throws(ModelError) {
-        let tower = loader.first(of: names.vision, with: names.embedding.classToken)
+        let tower = loader.forVision.first(of: names.vision, with: names.embedding.classToken)
         embedding = try PatchEmbedding(tower, names.embedding, vision)
         blocks = try tower[names.blocks].layers(vision.layerCount) { (loader) throws(ModelError) in
             try VisionBlock(loader, names.block, vision)
@@ -41,8 +41,8 @@ struct InternVL: VisionLanguageModel {
             norm: .layer(epsilon: 1e-5), normed: vision.projectorInputs, joined: 1,
             inner: description.text.hiddenSize, outputs: description.text.hiddenSize)
         decoder = try DecoderStack(
-            loader.first(of: names.text, with: "\(description.text.names.embedding).weight"),
-            head: loader.first(of: names.head, with: "\(description.text.names.head).weight"),
+            loader.forText.first(of: names.text, with: "\(description.text.names.embedding).weight"),
+            head: loader.forText.first(of: names.head, with: "\(description.text.names.head).weight"),
             description.text)
         self.description = description
         self.vision = vision
@@ -67,6 +67,8 @@ struct InternVL: VisionLanguageModel {
         workspace.rewind(to: mark)
         return embeddings
     }
+
+    var cacheHeads: HeadLayout { decoder.cacheHeads }
 
     func forward(_ batch: Batch, workspace: Workspace) throws(DeviceError) -> Tensor {
         try decoder.forward(batch, workspace: workspace)

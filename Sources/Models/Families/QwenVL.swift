@@ -44,7 +44,7 @@ struct QwenVL: VisionLanguageModel {
     ) throws(ModelError) {
         let width = vision.hiddenSize, joined = patches.mergeSize * patches.mergeSize
         let outputs = description.text.hiddenSize
-        let tower = loader.first(of: Self.visionPlaces, with: "patch_embed.proj.weight")
+        let tower = loader.forVision.first(of: Self.visionPlaces, with: "patch_embed.proj.weight")
         embedding = try Self.embedding(tower, width, patches.patchSize, hasBias: names.hasPatchBias)
         if let side = vision.positionSide {
             positions = try tower.vector("pos_embed.weight", shape: [side * side, width])
@@ -65,8 +65,8 @@ struct QwenVL: VisionLanguageModel {
                 inner: joined * width, outputs: outputs)
         }
         decoder = try DecoderStack(
-            loader.first(of: Self.textPlaces, with: "\(description.text.names.embedding).weight"),
-            head: loader.first(of: Self.headPlaces, with: "\(description.text.names.head).weight"),
+            loader.forText.first(of: Self.textPlaces, with: "\(description.text.names.embedding).weight"),
+            head: loader.forText.first(of: Self.headPlaces, with: "\(description.text.names.head).weight"),
             description.text)
         rotary = try ModelError.wrapping { () throws(DeviceError) in
             try .plane(
@@ -156,6 +156,8 @@ struct QwenVL: VisionLanguageModel {
         device.write(values, to: tensor)
         return tensor
     }
+
+    var cacheHeads: HeadLayout { decoder.cacheHeads }
 
     func forward(_ batch: Batch, workspace: Workspace) throws(DeviceError) -> Tensor {
         try decoder.forward(batch, workspace: workspace)

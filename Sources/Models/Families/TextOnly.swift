@@ -33,7 +33,8 @@ package struct TextOnly: ModelFamily {
     ) throws(ModelError) -> any VisionLanguageModel {
         TextModel(
             description: description,
-            decoder: try DecoderStack(loader["model"], head: loader, description.text))
+            decoder: try DecoderStack(
+                loader.forText["model"], head: loader.forText, description.text))
     }
 
     package func mayRemain(_ tensor: String, _ description: ModelDescription) -> Bool {
@@ -50,6 +51,8 @@ private struct TextModel: VisionLanguageModel {
     func encode(tiles: Tensor, grids: [TokenGrid], workspace: Workspace) throws(DeviceError) -> Tensor {
         throw .failed("a text tower takes no pictures")
     }
+
+    var cacheHeads: HeadLayout { decoder.cacheHeads }
 
     func forward(_ batch: Batch, workspace: Workspace) throws(DeviceError) -> Tensor {
         try decoder.forward(batch, workspace: workspace)

@@ -5,19 +5,21 @@ struct Attention: Sendable {
     /// [(heads + 2 · keyValueHeads) · headDim, hidden].
     private let qkv: Linear
     /// [hidden, heads · headDim].
-    private let output: Linear
-    private let heads: HeadLayout
+    private let output: DividedLinear
+    /// The heads of this rank.
+    let heads: HeadLayout
     /// Norms over each head of queries and keys, in towers that have them.
     private let norms: HeadNorms?
     private let operators: any Operators
 
     /// Takes its matrices by the names of `shape`, and `q_norm` and `k_norm` if the shape has an ε for them.
     init(_ loader: Loader, _ shape: TextShape) throws(ModelError) {
-        heads = shape.heads
-        qkv = try Linear(qkv: loader, shape)
-        output = try Linear(
-            loader, shape.names.output, outputs: shape.hiddenSize, inputs: heads.heads * heads.headDim,
-            hasBias: shape.biases.contains(.output))
+        let part = HeadPart(shape.heads, loader), dim = shape.heads.headDim
+        heads = part.layout
+        qkv = try Linear(qkv: loader, shape, part)
+        output = try DividedLinear(
+            loader, shape.names.output, outputs: shape.hiddenSize, inputs: part.queries.scaled(by: dim),
+            of: shape.heads.heads * dim, hasBias: shape.biases.contains(.output))
         if let epsilon = shape.queryKeyEpsilon {
             norms = HeadNorms(
                 queryWeight: try loader.vector("q_norm.weight", shape: [heads.headDim]),
@@ -43,6 +45,6 @@ struct Attention: Sendable {
         operators.pagedAttention(
             qkv: qkv, heads: heads, scale: 1 / Float(heads.headDim).squareRoot(), batch: batch, cache: cache,
             out: mixed)
-        output(.rows(mixed), epilogue: .addToOutput, into: residual)
+        output(.rows(mixed), addingTo: residual)
     }
 }

@@ -14,7 +14,9 @@ struct DecoderStack: Sendable {
     private let embedding: Embedding
     private let layers: [Layer]
     private let norm: InputNorm
-    private let head: Linear
+    /// The first rank has it.
+    private let head: Linear?
+    private let vocabularyCount: Int
     private let rotary: RotaryTable
     private let operators: any Operators
 
@@ -24,12 +26,17 @@ struct DecoderStack: Sendable {
         let matrix = try loader.take(
             "\(names.embedding).weight", shape: [shape.vocabularyCount, shape.hiddenSize])
         embedding = try Embedding(loader, matrix: matrix)
-        head =
-            shape.tiesEmbeddings
-            ? try Linear(loader, matrices: [matrix])
-            : try Linear(
+        vocabularyCount = shape.vocabularyCount
+        if !loader.isFirst {
+            head = nil
+            if !shape.tiesEmbeddings { headLoader.weights.leave("\(names.head).weight") }
+        } else if shape.tiesEmbeddings {
+            head = try Linear(loader, matrices: [matrix])
+        } else {
+            head = try Linear(
                 headLoader, names.head, outputs: shape.vocabularyCount, inputs: shape.hiddenSize,
                 hasBias: false)
+        }
         layers = try loader["layers"].layers(shape.layerCount) { (loader) throws(ModelError) in
             Layer(
                 attentionNorm: try InputNorm(
@@ -48,12 +55,16 @@ struct DecoderStack: Sendable {
         operators = loader.device.operators
     }
 
-    /// The logits [R, vocabulary] of the tokens `batch.logitRows`.
+    /// The heads whose keys and values this rank caches.
+    var cacheHeads: HeadLayout { layers[0].attention.heads }
+
+    /// The logits [R, vocabulary] of the tokens `batch.logitRows`; no rows on any but the first rank.
     func forward(_ batch: Batch, workspace: Workspace) throws(DeviceError) -> Tensor {
         precondition(batch.cache.count == layers.count, "a cache for every layer")
         let count = batch.ids.elementCount
         // [R, vocabulary]
-        let logits = try workspace.take([batch.logitRows.elementCount, head.outputCount], .f32)
+        let rows = head == nil ? 0 : batch.logitRows.elementCount
+        let logits = try workspace.take([rows, vocabularyCount], .f32)
         let mark = workspace.mark
         let stream = try workspace.take([count, hiddenSize], .f32)  // [T, hidden]
         let normed = try workspace.take([count, hiddenSize], operators.operandType)  // [T, hidden]
@@ -72,6 +83,10 @@ struct DecoderStack: Sendable {
                 let rows = batch.deepRows[index].reshaped([count, 1])
                 operators.addRows(of: batch.images, rows: rows, weights: nil, to: stream)
             }
+        }
+        guard let head else {
+            workspace.rewind(to: mark)
+            return logits
         }
         let last = try workspace.take([batch.logitRows.elementCount, hiddenSize], .f32)  // [R, hidden]
         operators.gatherRows(stream, rows: batch.logitRows, out: last)

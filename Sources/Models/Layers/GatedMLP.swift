@@ -1,4 +1,3 @@
-import Checkpoints
 import Tensors
 
 /// down(silu(gate(x)) · up(x)).
@@ -6,7 +5,7 @@ struct GatedMLP: Sendable {
     /// Gate beside up: [2 · intermediate, hidden].
     private let gateUp: Linear
     /// [hidden, intermediate].
-    private let down: Linear
+    private let down: DividedLinear
     private let operators: any Operators
 
     /// Takes its matrices by the names of `shape`.
@@ -18,37 +17,30 @@ struct GatedMLP: Sendable {
 
     /// Takes `gateUp`, two matrices or one with the gate first, and `down`.
     ///
-    /// An intermediate size that is no multiple of eight is filled up with zeros, which change nothing.
+    /// A rank's part of the intermediate size that is no multiple of eight is filled up with zeros, which change nothing.
     init(
         _ loader: Loader, gateUp: [String], down: String, hidden: Int, intermediate: Int, hasBias: Bool,
     ) throws(ModelError) {
         operators = loader.device.operators
-        let missing = (8 - intermediate % 8) % 8
-        guard missing > 0, gateUp.count == 2 else {
-            self.gateUp = try Linear(
-                loader, gateUp.map { ($0, 2 * intermediate / gateUp.count) }, inputs: hidden, hasBias: hasBias
-            )
-            self.down = try Linear(
-                loader, down, outputs: hidden, inputs: intermediate, hasBias: hasBias)
-            return
-        }
-        var matrices: [Tensor] = []  // [intermediate, hidden] and [missing, hidden], twice
+        let part = loader.part(of: intermediate), missing = (8 - part.count % 8) % 8
+        let size = 2 * intermediate / gateUp.count
+        var matrices: [Tensor] = []  // [part, hidden] and [missing, hidden], twice
         var biases: [Tensor] = []  // the same of one column
         for name in gateUp {
-            let matrix = try loader.take("\(name).weight", shape: [intermediate, hidden])
-            matrices += [matrix, try loader.zeros([missing, hidden], as: matrix)]
-            guard hasBias else { continue }
-            let bias = try loader.take("\(name).bias", shape: [intermediate])
-            biases += [bias, try loader.zeros([missing], as: bias)]
+            let matrix = try loader.take("\(name).weight", shape: [size, hidden])
+            let bias = hasBias ? try loader.take("\(name).bias", shape: [size]) : nil
+            for start in stride(from: 0, to: size, by: intermediate) {
+                matrices.append(matrix[part.shifted(by: start)])
+                if let bias { biases.append(bias[part.shifted(by: start)]) }
+                guard missing > 0 else { continue }
+                matrices.append(try loader.zeros([missing, hidden], as: matrix))
+                if let bias { biases.append(try loader.zeros([missing], as: bias)) }
+            }
         }
         self.gateUp = try Linear(loader, matrices: matrices, biases: biases)
-        let matrix = try loader.take("\(down).weight", shape: [hidden, intermediate])
-        let wide = try ModelError.wrapping { () throws(CheckpointError) in
-            try matrix.widened(to: intermediate + missing)
-        }
-        self.down = try Linear(
-            loader, matrices: [wide],
-            biases: hasBias ? [try loader.take("\(down).bias", shape: [hidden])] : [])
+        self.down = try DividedLinear(
+            loader, down, outputs: hidden, inputs: part, of: intermediate, hasBias: hasBias,
+            width: part.count + missing)
     }
 
     /// Adds the MLP of `x` [T, hidden] to `residual` f32 [T, hidden].
@@ -61,6 +53,6 @@ struct GatedMLP: Sendable {
         // [T, 2 · intermediate]
         let both = try workspace.take([rowCount, gateUp.outputCount], operators.operandType)
         gateUp(x, epilogue: .siluMultiply(scratch: both), into: product)
-        down(.rows(product), epilogue: .addToOutput, into: residual)
+        down(.rows(product), addingTo: residual)
     }
 }

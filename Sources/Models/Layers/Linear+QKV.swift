@@ -1,48 +1,66 @@
 import Tensors
 
 extension Linear {
-    /// The product that gives fused rows [T, (heads + 2 · keyValueHeads) · headDim]: queries, keys, values.
+    /// The product that gives fused rows [T, (heads + 2 · keyValueHeads) · headDim]: queries, keys, values of the rank's
+    /// heads.
     ///
     /// Takes the matrices below `loader` by the names of `shape`, whatever their number and order of rows.
-    init(qkv loader: Loader, _ shape: TextShape) throws(ModelError) {
-        let heads = shape.heads
+    init(qkv loader: Loader, _ shape: TextShape, _ part: HeadPart) throws(ModelError) {
+        let heads = shape.heads, dim = heads.headDim, hidden = shape.hiddenSize
         let hasBias = shape.biases.contains(.qkv)
+        let (queries, keys) = (part.queries.scaled(by: dim), part.keys.scaled(by: dim))
+        let (queryWidth, keyWidth) = (heads.heads * dim, heads.keyValueHeads * dim)
         switch shape.names.qkv {
-        case .separate(let queries, let keys, let values):
-            let keyValueWidth = heads.keyValueHeads * heads.headDim
-            try self.init(
-                loader,
-                [(queries, heads.heads * heads.headDim), (keys, keyValueWidth), (values, keyValueWidth)],
-                inputs: shape.hiddenSize, hasBias: hasBias)
+        case .separate(let queryName, let keyName, let valueName):
+            var matrices: [Tensor] = [], biases: [Tensor] = []
+            for (name, range, width) in [
+                (queryName, queries, queryWidth), (keyName, keys, keyWidth), (valueName, keys, keyWidth),
+            ] {
+                matrices.append(try loader.take("\(name).weight", shape: [width, hidden])[range])
+                if hasBias { biases.append(try loader.take("\(name).bias", shape: [width])[range]) }
+            }
+            try self.init(loader, matrices: matrices, biases: biases)
         case .stacked(let name):
             try self.init(
-                loader, name, outputs: heads.columnCount, inputs: shape.hiddenSize, hasBias: hasBias)
+                loader, name,
+                rows: [queries, keys.shifted(by: queryWidth), keys.shifted(by: queryWidth + keyWidth)],
+                outputs: heads.columnCount, inputs: hidden, hasBias: hasBias)
         case .grouped(let name):
-            // [columnCount, hidden] and [columnCount]
-            let matrix = try loader.take("\(name).weight", shape: [heads.columnCount, shape.hiddenSize])
-            let bias = hasBias ? try loader.take("\(name).bias", shape: [heads.columnCount]) : nil
+            // A key head's queries, its key and its value are together: of g queries, rows of g + 2 heads.
+            let group = heads.heads / heads.keyValueHeads
+            func rows(_ head: Int) -> Range<Int> { (head * dim)..<((head + 1) * dim) }
             try self.init(
-                loader, matrices: heads.ungrouped(matrix), biases: bias.map { heads.ungrouped($0) } ?? [])
+                loader, name,
+                rows: part.queries.map { rows($0 / group * (group + 2) + $0 % group) }
+                    + part.keys.map { rows($0 * (group + 2) + group) }
+                    + part.keys.map { rows($0 * (group + 2) + group + 1) },
+                outputs: heads.columnCount, inputs: hidden, hasBias: hasBias)
         }
     }
 }
 
-extension HeadLayout {
-    /// The rows of `fused`, which has each key head's queries, key and value together, in the order of a fused row.
-    ///
-    /// Of g queries a key head, the rows of one key head are, each with headDim rows:
-    ///
-    ///     0 …… g − 1 | g   | g + 1
-    ///     queries    | key | value
-    func ungrouped(_ fused: Tensor) -> [Tensor] {
-        precondition(fused.shape[0] == columnCount, "a row for each column of the product")
-        let group = heads / keyValueHeads
-        let parts = [0..<group, group..<(group + 1), (group + 1)..<(group + 2)]
-        return parts.flatMap { part in
-            (0..<keyValueHeads).map { head in
-                let start = head * (group + 2)
-                return fused[((start + part.lowerBound) * headDim)..<((start + part.upperBound) * headDim)]
-            }
-        }
+/// The heads of one rank.
+struct HeadPart: Sendable {
+    /// Its query heads, of all.
+    let queries: Range<Int>
+    /// Its key heads, of all; several ranks have the same one where there are fewer than ranks.
+    let keys: Range<Int>
+    /// The layout of its fused rows.
+    let layout: HeadLayout
+
+    /// The part of `heads` that the loader's rank has; `TextShape.check(rankCount:)` says what can be divided.
+    init(_ heads: HeadLayout, _ loader: Loader) {
+        let count = loader.collective?.rankCount ?? 1, rank = loader.collective?.rank ?? 0
+        queries = loader.part(of: heads.heads)
+        let first = rank * heads.keyValueHeads / count
+        keys = first..<(first + max(1, heads.keyValueHeads / count))
+        layout = HeadLayout(heads: queries.count, keyValueHeads: keys.count, headDim: heads.headDim)
     }
+}
+
+extension Range<Int> {
+    /// The range of `factor` things for each of these.
+    func scaled(by factor: Int) -> Range<Int> { (lowerBound * factor)..<(upperBound * factor) }
+    /// The range that begins `offset` later.
+    func shifted(by offset: Int) -> Range<Int> { (lowerBound + offset)..<(upperBound + offset) }
 }

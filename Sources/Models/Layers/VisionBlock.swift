@@ -8,15 +8,16 @@ struct VisionBlock: Sendable {
     private let qkv: Linear
     private let queryKeyNorm: QueryKeyNorm?
     /// [C, C], with the layer scale.
-    private let output: Linear
+    private let output: DividedLinear
     private let mlpNorm: Norm
     private let mlp: MLP
-    private let shape: VisionShape
+    /// The heads of this rank.
+    private let heads: HeadLayout
     private let operators: any Operators
 
     private enum MLP: Sendable {
         /// [intermediate, C], then [C, intermediate] with the layer scale.
-        case plain(up: Linear, GELU, down: Linear)
+        case plain(up: Linear, GELU, down: DividedLinear)
         case gated(GatedMLP)
     }
 
@@ -40,16 +41,29 @@ struct VisionBlock: Sendable {
         let width = shape.hiddenSize
         let attention = loader[names.attention]
         attentionNorm = try Norm(shape.norm, loader, names.attentionNorm, count: width)
-        qkv = try Linear(
-            attention, names.qkv.map { ($0, 3 * width / names.qkv.count) }, inputs: width,
-            hasBias: shape.hasQKVBias)
+        let part = HeadPart(
+            HeadLayout(heads: shape.heads, keyValueHeads: shape.heads, headDim: shape.headDim), loader)
+        heads = part.layout
+        // The rows of queries, of keys and of values, in one matrix or three.
+        let rows = part.queries.scaled(by: shape.headDim)
+        let stacked = 3 / names.qkv.count
+        var matrices: [Tensor] = [], biases: [Tensor] = []
+        for name in names.qkv {
+            let matrix = try attention.take("\(name).weight", shape: [stacked * width, width])
+            let bias = shape.hasQKVBias ? try attention.take("\(name).bias", shape: [stacked * width]) : nil
+            for index in 0..<stacked {
+                matrices.append(matrix[rows.shifted(by: index * width)])
+                if let bias { biases.append(bias[rows.shifted(by: index * width)]) }
+            }
+        }
+        qkv = try Linear(attention, matrices: matrices, biases: biases)
         if let epsilon = shape.queryKeyEpsilon {
             queryKeyNorm = try QueryKeyNorm(attention, width: width, epsilon: epsilon)
         } else {
             queryKeyNorm = nil
         }
-        output = try Linear(
-            attention, names.output, outputs: width, inputs: width, hasBias: true,
+        output = try DividedLinear(
+            attention, names.output, outputs: width, inputs: rows, of: width, hasBias: true,
             scale: try Self.scale(loader, names.attentionScale, width))
         mlpNorm = try Norm(shape.norm, loader, names.mlpNorm, count: width)
         let inner = loader["mlp"], intermediate = shape.intermediateSize
@@ -61,13 +75,15 @@ struct VisionBlock: Sendable {
                     intermediate: intermediate, hasBias: true))
         case .gelu(let kind):
             mlp = .plain(
-                up: try Linear(inner, names.mlp.up, outputs: intermediate, inputs: width, hasBias: true),
+                up: try Linear(
+                    inner, names.mlp.up, rows: [inner.part(of: intermediate)], outputs: intermediate,
+                    inputs: width, hasBias: true),
                 kind,
-                down: try Linear(
-                    inner, names.mlp.down, outputs: width, inputs: intermediate, hasBias: true,
+                down: try DividedLinear(
+                    inner, names.mlp.down, outputs: width, inputs: inner.part(of: intermediate),
+                    of: intermediate, hasBias: true,
                     scale: try Self.scale(loader, names.mlpScale, width)))
         }
-        self.shape = shape
         operators = loader.device.operators
     }
 
@@ -88,27 +104,28 @@ struct VisionBlock: Sendable {
     ) throws(DeviceError) {
         let mark = workspace.mark
         let normed = try workspace.take(x.shape, operators.operandType)  // [T, C]
+        // [T, heads · headDim]
+        let mixed = try workspace.take(
+            [x.shape.rowCount, heads.heads * heads.headDim], operators.operandType)
         let inner = workspace.mark
         attentionNorm(x, into: normed)
         let fused = try qkv(.rows(normed), workspace: workspace)  // [T, 3 · C]
         queryKeyNorm?(fused)
         if let rotation {
-            let heads = HeadLayout(heads: shape.heads, keyValueHeads: shape.heads, headDim: shape.headDim)
             operators.rotate(
                 qkv: fused, heads: heads, rotary: rotation.table, positions: rotation.positions)
         }
-        // The normed rows are used up, so the attention's result may lie there.
         operators.fullAttention(
-            qkv: fused, sequences: sequences, heads: shape.heads, headDim: shape.headDim,
-            scale: 1 / Float(shape.headDim).squareRoot(), out: normed)
-        output(.rows(normed), epilogue: .addToOutput, into: x)
+            qkv: fused, sequences: sequences, heads: heads.heads, headDim: heads.headDim,
+            scale: 1 / Float(heads.headDim).squareRoot(), out: mixed)
+        output(.rows(mixed), addingTo: x)
         workspace.rewind(to: inner)
         mlpNorm(x, into: normed)
         switch mlp {
         case .plain(let up, let kind, let down):
             // [T, intermediate]
             let hidden = try up(.rows(normed), epilogue: .gelu(kind), workspace: workspace)
-            down(.rows(hidden), epilogue: .addToOutput, into: x)
+            down(.rows(hidden), addingTo: x)
         case .gated(let mlp): try mlp(.rows(normed), addingTo: x, workspace: workspace)
         }
         workspace.rewind(to: mark)

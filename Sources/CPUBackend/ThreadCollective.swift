@@ -1,0 +1,128 @@
+import Glibc
+import Synchronization
+package import Tensors
+
+/// Ranks that are threads of this process, each with a `CPUDevice` of its own.
+///
+/// A rank adds up its share of the elements and writes the sums to all, so each element is added once, in the order of the
+/// ranks.
+package final class ThreadCollective: Collective {
+    package let rank: Int
+    private let meeting: Meeting
+
+    /// One for each of `count` ranks that meet with one another, and one for the rank's group of `size` ranks; a rank that
+    /// abandons one abandons both.
+    package static func ranks(
+        _ count: Int, inGroupsOf size: Int,
+    ) -> [(all: ThreadCollective, group: ThreadCollective)] {
+        precondition(count > 0 && size > 0 && count.isMultiple(of: size), "whole groups")
+        let abandonment = Abandonment(), all = Meeting(rankCount: count, abandonment)
+        let groups = (0..<(count / size)).map { _ in Meeting(rankCount: size, abandonment) }
+        return (0..<count).map { rank in
+            (
+                ThreadCollective(rank: rank, all),
+                ThreadCollective(rank: rank % size, groups[rank / size])
+            )
+        }
+    }
+
+    private init(rank: Int, _ meeting: Meeting) {
+        self.rank = rank
+        self.meeting = meeting
+    }
+
+    package var rankCount: Int { meeting.rankCount }
+    package var isAbandoned: Bool { meeting.isAbandoned }
+    package func abandon() { meeting.abandon() }
+
+    package func sum(_ x: Tensor) {
+        precondition(x.elementType == .f32, "f32 is added")
+        meeting.come(rank, x.address)
+        // The others' tensors are whole, and stay, only while all keep meeting.
+        if meeting.wait() {
+            let (first, last) = (rank * x.elementCount / rankCount, (rank + 1) * x.elementCount / rankCount)
+            let parts = (0..<rankCount).map { meeting.address(of: $0) }
+            for index in first..<last {
+                var sum: Float = 0
+                // Safe: every rank's tensor has as many elements, and nobody else touches this one's.
+                for part in parts { unsafe sum += Self.floats(part)[index] }
+                for part in parts { unsafe Self.floats(part)[index] = sum }
+            }
+        }
+        meeting.wait()
+    }
+
+    package func share(_ x: Tensor, parts: [Range<Int>]) {
+        precondition(x.elementType == .f32 && parts.count == rankCount, "f32, and a part for each rank")
+        precondition(
+            parts.allSatisfy { $0.lowerBound >= 0 && $0.upperBound <= x.shape.rowCount }, "parts of the rows")
+        meeting.come(rank, x.address)
+        if meeting.wait() {
+            let columns = x.shape.columnCount, own = parts[rank]
+            for (other, part) in parts.enumerated() where part != own && parts.firstIndex(of: part) == other {
+                let (start, count) = (part.lowerBound * columns, part.count * columns)
+                // Safe: both tensors have these rows; the other rank does not write its own meanwhile.
+                unsafe Self.floats(x.address).advanced(by: start).update(
+                    from: Self.floats(meeting.address(of: other)).advanced(by: start), count: count)
+            }
+        }
+        meeting.wait()
+    }
+
+    // Safe: an address of a tensor in host memory, which is never null.
+    @unsafe private static func floats(_ address: UInt) -> UnsafeMutablePointer<Float> {
+        guard let pointer = unsafe UnsafeMutablePointer<Float>(bitPattern: address) else {
+            preconditionFailure("a tensor lies somewhere")
+        }
+        return unsafe pointer
+    }
+}
+
+/// Whether a rank has left the others.
+private final class Abandonment: Sendable {
+    let flag = Atomic<Bool>(false)
+}
+
+/// Where threads wait for one another.
+private final class Meeting: Sendable {
+    let rankCount: Int
+    private let addresses: Mutex<[UInt]>
+    private let waiting = Atomic<Int>(0)
+    private let round = Atomic<Int>(0)
+    private let abandonment: Abandonment
+
+    init(rankCount: Int, _ abandonment: Abandonment) {
+        self.rankCount = rankCount
+        self.abandonment = abandonment
+        addresses = Mutex(Array(repeating: 0, count: rankCount))
+    }
+
+    var isAbandoned: Bool { abandonment.flag.load(ordering: .acquiring) }
+
+    func abandon() { abandonment.flag.store(true, ordering: .releasing) }
+
+    /// Says what rank `rank` brings to the next meeting.
+    func come(_ rank: Int, _ address: UInt) { addresses.withLock { $0[rank] = address } }
+
+    /// What rank `rank` has brought.
+    func address(of rank: Int) -> UInt { addresses.withLock { $0[rank] } }
+
+    /// Waits until all are here; false when one has abandoned the others.
+    @discardableResult
+    func wait() -> Bool {
+        let now = round.load(ordering: .acquiring)
+        if waiting.add(1, ordering: .acquiringAndReleasing).newValue == rankCount {
+            waiting.store(0, ordering: .relaxed)
+            round.add(1, ordering: .releasing)
+            return !isAbandoned
+        }
+        var turns = 0
+        while round.load(ordering: .acquiring) == now, !isAbandoned {
+            turns += 1
+            // The others are about to come; when they are not, the processor is theirs.
+            if turns > 200 { sched_yield() }
+            if turns > 20_000 { usleep(50) }
+        }
+        return !isAbandoned
+    }
+}

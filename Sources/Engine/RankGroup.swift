@@ -1,0 +1,114 @@
+import Scheduling
+import Synchronization
+import Tensors
+
+/// The ranks of a model, which run the same steps at the same time, each on a thread of its own.
+///
+/// The first runs on the caller's thread, the engine's.
+final class RankGroup {
+    // Safe: the first belongs to the engine's thread, as the group does.
+    private let first: Rank
+    private let others: [RemoteRank]
+
+    /// Starts the threads of the `others`; nil when the system gives none.
+    init?(first: Rank, others: [(rank: Rank, collective: any Collective)]) {
+        self.first = first
+        var started: [RemoteRank] = []
+        for (rank, collective) in others {
+            guard let remote = RemoteRank(rank, collective) else {
+                for remote in started { remote.stop() }
+                return nil
+            }
+            started.append(remote)
+        }
+        self.others = started
+    }
+
+    deinit { for other in others { other.stop() } }
+
+    /// Whether a step may be enqueued before the one before is collected.
+    var runsAhead: Bool { first.runsAhead && others.isEmpty }
+
+    func warmUp() throws(DeviceError) {
+        try each(.warmUp)
+    }
+
+    func encode(_ pictures: [PictureTiles]) throws(DeviceError) { try each(.encode(pictures)) }
+
+    func enqueue(_ sequences: [SequenceStep]) throws(DeviceError) { try each(.enqueue(sequences)) }
+
+    /// What the first rank has; the others' results are its.
+    func collect() throws(DeviceError) -> StepResult {
+        try each(.collect)
+        return first.collected
+    }
+
+    /// Lets every rank do `work`; the first failure counts.
+    private func each(_ work: RankWork) throws(DeviceError) {
+        for other in others { other.begin(work) }
+        var failures: [DeviceError] = []
+        do throws(DeviceError) { try first.run(work) } catch {
+            others.first?.abandon()
+            failures.append(error)
+        }
+        for other in others { if let error = other.end() { failures.append(error) } }
+        // A rank that failed by itself says more than those that it has abandoned.
+        if let failure = failures.first(where: { $0 != RankGroup.abandoned }) ?? failures.first {
+            throw failure
+        }
+    }
+
+    static let abandoned = DeviceError.failed("another rank has failed")
+}
+
+/// What all ranks do at a time.
+enum RankWork: Sendable {
+    case warmUp
+    case encode([PictureTiles])
+    case enqueue([SequenceStep])
+    case collect
+}
+
+extension Rank {
+    func run(_ work: RankWork) throws(DeviceError) {
+        switch work {
+        case .warmUp: try warmUp()
+        case .encode(let pictures): try encode(pictures)
+        case .enqueue(let sequences): try enqueue(sequences)
+        case .collect: try keepCollected()
+        }
+    }
+}
+
+/// A rank on a thread of its own.
+private final class RemoteRank: @unchecked Sendable {
+    // Safe: the rank belongs to the thread; all else is synchronised.
+    private let rank: Rank
+    private let collective: any Collective
+    private let work = Mailbox<RankWork?>()
+    private let ends = Mailbox<DeviceError?>()
+
+    init?(_ rank: Rank, _ collective: any Collective) {
+        self.rank = rank
+        self.collective = collective
+        guard DedicatedThread.start({ self.serve() }) else { return nil }
+    }
+
+    private func serve() {
+        while let next = work.takeOne() {
+            do throws(DeviceError) {
+                try rank.run(next)
+                ends.post(nil)
+            } catch {
+                collective.abandon()
+                ends.post(error)
+            }
+        }
+    }
+
+    func begin(_ next: RankWork) { work.post(next) }
+    /// Waits for what was begun; its failure, if it failed.
+    func end() -> DeviceError? { ends.takeOne() }
+    func abandon() { collective.abandon() }
+    func stop() { work.post(nil) }
+}

@@ -1,0 +1,25 @@
+import Tensors
+
+extension TextShape {
+    /// Why the tower cannot be divided over `rankCount` ranks; nil when it can.
+    package func obstacle(toRanks rankCount: Int) -> String? {
+        if !heads.heads.isMultiple(of: rankCount) {
+            return "\(heads.heads) attention heads"
+        }
+        let keyHeads = heads.keyValueHeads
+        if !keyHeads.isMultiple(of: rankCount), !rankCount.isMultiple(of: keyHeads) {
+            return "\(keyHeads) heads of keys and values"
+        }
+        return intermediateSize.isMultiple(of: rankCount) ? nil : "an MLP of \(intermediateSize)"
+    }
+}
+
+extension VisionShape {
+    /// Why the tower cannot be divided over `rankCount` ranks; nil when it can.
+    package func obstacle(toRanks rankCount: Int) -> String? {
+        if rankCount == 1 { return nil }
+        if queryKeyEpsilon != nil { return "norms over all heads of its queries and keys" }
+        if !heads.isMultiple(of: rankCount) { return "\(heads) attention heads" }
+        return intermediateSize.isMultiple(of: rankCount) ? nil : "an MLP of \(intermediateSize)"
+    }
+}

@@ -1,0 +1,28 @@
+/// What ranks that compute one model together do together, as one of them sees it.
+///
+/// Every rank calls the same functions in the same order, each with tensors of its own device; a call returns, or takes its
+/// place in the device's order, when its result may be used.
+package protocol Collective: Sendable {
+    /// Which rank this is, from zero.
+    var rank: Int { get }
+    /// How many there are.
+    var rankCount: Int { get }
+
+    /// x = Σ over ranks x, added in the order of the ranks; x is f32, of the same shape everywhere.
+    func sum(_ x: Tensor)
+    /// Copies the rows `parts[k]` of rank k's `x` to the same rows of every other; x is f32 [R, C] everywhere.
+    func share(_ x: Tensor, parts: [Range<Int>])
+
+    /// Lets the others go on when this rank cannot: whatever they compute from now on is void.
+    func abandon()
+    /// Whether a rank has abandoned the others.
+    var isAbandoned: Bool { get }
+}
+
+extension Collective {
+    /// This rank's part of `count` things, which the number of ranks divides.
+    package func part(of count: Int) -> Range<Int> {
+        precondition(count.isMultiple(of: rankCount), "every rank has as many")
+        return (rank * count / rankCount)..<((rank + 1) * count / rankCount)
+    }
+}
