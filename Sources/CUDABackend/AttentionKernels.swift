@@ -188,7 +188,7 @@ extension CUDAOperators {
         guard let kernels = attention.sized(headDim: headDim, pageSize: 16) else { return }
         let tiles = (sequences.longest + kernels.tileRows - 1) / kernels.tileRows
         stream.launch(
-            kernels.full, grid: (heads, sequences.count, tiles), block: 128, shared: kernels.tileShared,
+            kernels.full, grid: (sequences.count, heads, tiles), block: 128, shared: kernels.tileShared,
             work: KernelWork(operations: 4 * tokenCount * sequences.longest * heads * headDim),
             [
                 .init(out), .init(qkv), .init(sequences.starts), .init(tokenCount),

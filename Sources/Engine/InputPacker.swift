@@ -59,7 +59,7 @@ struct PackedInputs {
         let none = [Int32](repeating: -1, count: padding)
         let zeros = [Int32](repeating: 0, count: padding)
         values.reserveCapacity(
-            (3 + axisCount) * tokenCount + sequenceCount * (2 + pageColumns) + 1 + rowCount)
+            (2 + self.planeCount + axisCount) * tokenCount + sequenceCount * (2 + pageColumns) + 1 + rowCount)
         values += ids
         for plane in 0..<self.planeCount {
             for sequence in sequences {

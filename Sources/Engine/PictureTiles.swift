@@ -34,7 +34,8 @@ struct PictureTiles {
             (count, grid, size) = (pageCount, nil, cut.tileSize)
             pages = (0..<PageIndex(pageCount)).map(\.self)
         case .patches(let options):
-            let tokens = max(1, min(options.maxTokens, mostPages * cut.tokensPerPage))
+            let largest = min(options.maxTokens, mostPages * cut.tokensPerPage)
+            let tokens = max(1, largest, pageCount * cut.tokensPerPage)
             let columns = max(1, Int(Double(tokens).squareRoot()))
             let grid = TokenGrid(rows: max(1, tokens / columns), columns: columns)
             count = grid.count * options.mergeSize * options.mergeSize

@@ -86,7 +86,8 @@ final class Rank {
         let rowCount = padded + limits.scoresPerStep
         let columns = Self.pageColumns(limits.pageCount(forTokens: limits.sequenceLength))
         let capacity =
-            (3 + axisCount) * (limits.tokensPerStep + padded) + padded * (2 + columns) + 1 + rowCount
+            (2 + planeCount + axisCount) * (limits.tokensPerStep + padded) + padded * (2 + columns) + 1
+            + rowCount
         var banks: [Bank] = []
         for _ in 0..<2 {
             banks.append(
@@ -122,7 +123,8 @@ final class Rank {
             _ = try collect()
         }
         let longest = min(limits.tokensPerStep, limits.chunkSize, limits.sequenceLength)
-        try warmUp(sequences: 1, tokens: longest)
+        try warmUp(
+            sequences: max(1, min(limits.runningRequests, limits.tokensPerStep / longest)), tokens: longest)
         // Twice to prepare and to record, for each bank.
         for count in [1, 2, 4, 8] where count <= min(limits.runningRequests, limits.pageCount) {
             for _ in 0..<4 { try warmUp(sequences: count, tokens: 1) }
@@ -269,6 +271,12 @@ final class Rank {
 
     /// Keeps what `collect` answers.
     func keepCollected() throws(DeviceError) { collected = try collect() }
+
+    /// Counts the oldest step on the way as collected: it could not be enqueued.
+    func skip() {
+        banks[collectedCount % 2].pictureCount = 0
+        collectedCount += 1
+    }
 
     /// Waits for the oldest step on the way: one result a sequence, in the order they were enqueued in.
     func collect() throws(DeviceError) -> StepResult {

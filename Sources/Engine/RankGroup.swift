@@ -43,6 +43,9 @@ final class RankGroup {
         return first.collected
     }
 
+    /// Counts the oldest step on the way as collected: it could not be enqueued.
+    func skip() { try? each(.skip) }
+
     /// Lets every rank do `work`; the first failure counts.
     private func each(_ work: RankWork) throws(DeviceError) {
         for other in others { other.begin(work) }
@@ -67,6 +70,7 @@ enum RankWork: Sendable {
     case encode([PictureTiles])
     case enqueue([SequenceStep])
     case collect
+    case skip
 }
 
 extension Rank {
@@ -76,6 +80,7 @@ extension Rank {
         case .encode(let pictures): try encode(pictures)
         case .enqueue(let sequences): try enqueue(sequences)
         case .collect: try keepCollected()
+        case .skip: skip()
         }
     }
 }

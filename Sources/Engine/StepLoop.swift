@@ -212,6 +212,8 @@ final class StepLoop: @unchecked Sendable {
         var result = StepResult()
         if flight.isEnqueued {
             do throws(DeviceError) { result = try rank.collect() } catch { fail(error) }
+        } else {
+            rank.skip()
         }
         let plan = flight.plan
         report(result, plan)

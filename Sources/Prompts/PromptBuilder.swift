@@ -49,6 +49,8 @@ package struct PromptBuilder: Sendable {
 
     /// Whether the model has a vision tower.
     package var takesImages: Bool { rules != nil }
+    /// Whether pictures are cut into tiles, whose number a request may bound.
+    package var cutsTiles: Bool { rules.map { !$0.cut.isWhole } ?? true }
     /// Whether a chat can be rendered.
     package var hasChatTemplate: Bool { template != nil }
 
@@ -80,7 +82,6 @@ package struct PromptBuilder: Sendable {
             return try expand(tokenizer.encode(text, addSpecialTokens: addSpecialTokens), images: images)
         }
         let tagged = text.replacing("<image>", with: rules.pair)
-            .replacing(rules.start + rules.context + rules.end, with: rules.pair)
         return try expand(tokenizer.encode(tagged, addSpecialTokens: addSpecialTokens), images: images)
     }
 
@@ -105,16 +106,17 @@ package struct PromptBuilder: Sendable {
         guard let template else { throw .noChatTemplate }
         var text = try template.render(conversation)
         if let rules, !images.isEmpty {
-            let pair = rules.pair
-            text = text.replacing(rules.start + rules.context + rules.end, with: pair)
-            let counts = [rules.context, "<image>", pair].map { text.count(of: $0) }
-            guard let mark = zip([rules.context, "<image>", pair], counts).first(where: { $0.1 > 0 }) else {
+            // Of several kinds of marks the first is the template's; the others are what users wrote.
+            let marks = [
+                rules.start + rules.context + rules.end, rules.context, "<image>", rules.pair,
+            ]
+            guard let mark = marks.lazy.map({ ($0, text.count(of: $0)) }).first(where: { $0.1 > 0 }) else {
                 throw .imageCountMismatch(tagCount: 0, imageCount: images.count, tag: rules.context)
             }
             guard mark.1 == images.count else {
                 throw .imageCountMismatch(tagCount: mark.1, imageCount: images.count, tag: mark.0)
             }
-            text = text.replacing(mark.0, with: pair)
+            text = text.replacing(mark.0, with: rules.pair)
         }
         return try expand(tokenizer.encode(text), images: images)
     }

@@ -58,6 +58,11 @@ struct LoadedModel {
         switch description.vision?.cut {
         case nil: return
         case .tiles(var tiling, let tokensPerTile):
+            guard options.maxImageTokens == nil else {
+                throw StartError(
+                    "--max_image_token_count is for models whose pictures keep their size; this one cuts tiles: use "
+                        + "--max_tiles")
+            }
             if let length = try Environment.imageLength(), length != tokensPerTile {
                 throw StartError(
                     "INTERNVL_IMAGE_LENGTH is \(length), but this model's tower makes \(tokensPerTile) tokens of a "
@@ -68,6 +73,11 @@ struct LoadedModel {
             tiling.minTiles = min(tiling.minTiles, cap)
             description.vision?.cut = .tiles(tiling, tokensPerTile: tokensPerTile)
         case .patches(var patches):
+            guard options.maxTiles == nil else {
+                throw StartError(
+                    "--max_tiles is for models that cut tiles; this one's pictures keep their size: use "
+                        + "--max_image_token_count")
+            }
             guard let cap = options.maxImageTokens else { return }
             patches.maxPixels = min(patches.maxPixels, cap * patches.tokenSize * patches.tokenSize)
             patches.minPixels = min(patches.minPixels, patches.maxPixels)

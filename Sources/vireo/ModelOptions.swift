@@ -33,7 +33,7 @@ struct ModelOptions: ParsableArguments {
 
     @Option(
         name: .flag("max_image_token_count"),
-        help: "The most tokens of a picture that keeps its own size: larger ones are made smaller.")
+        help: "About the most tokens of a picture that keeps its own size: larger ones are made smaller.")
     var maxImageTokens: Int?
 
     @OptionGroup var device: DeviceOptions

@@ -69,7 +69,7 @@ extension CUDATests {
                     qkv: qkv, sequences: PackedSequences(count: 3, length: 1025), heads: 16, headDim: 64,
                     scale: 0.125, out: out)
             }
-            #expect(launches.map(\.name) == ["full_attention"] && launches[0].grid == [16, 3, 9])
+            #expect(launches.map(\.name) == ["full_attention"] && launches[0].grid == [3, 16, 9])
             let compiled = try #require(StandIn.compilations.last)
             #expect(
                 compiled.hasSuffix(

@@ -48,6 +48,19 @@ struct EngineTests {
         await engine.shutDown(drainSeconds: 0)
     }
 
+    @Test func `a step there is no memory for ends its requests and spoils no other`() async throws {
+        var altered = model
+        altered.model = AlteredModel(model.model, on: model.device) { $0 == 5 ? .refused : .none }
+        let engine = try altered.makeEngine()
+        let golden = GoldenFile.of("internvl-qwen2-hf").cases[0]
+        await #expect(throws: GenerationError.self) { _ = try await Answer(of: golden, altered, engine) }
+        for golden in GoldenFile.of("internvl-qwen2-hf").cases.prefix(4) {
+            #expect(try await Answer(of: golden, altered, engine).tokens == golden.greedyIds)
+        }
+        #expect(engine.failure == nil)
+        await engine.shutDown(drainSeconds: 0)
+    }
+
     @Test func `more pictures than the cache can hold are refused at once`() async throws {
         let engine = try model.makeEngine { $0.imageCapacity = 2 }
         let spans = (0..<3).map { ImageSpan(key: key(UInt8($0)), start: Int($0) * 20, tokenCount: 16) }

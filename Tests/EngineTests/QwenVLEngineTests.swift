@@ -4,6 +4,7 @@ import Prompts
 import Scheduling
 import TestSupport
 import Testing
+import Tokenizers
 
 /// Whole answers of Qwen2-VL and Qwen2.5-VL through prompts and engine against the reference.
 struct QwenVLEngineTests {
@@ -114,5 +115,37 @@ struct QwenVLEngineTests {
         let statistics = engine.statistics()
         #expect(statistics.requestsPreempted > 0 && statistics.imageCacheEvictions > 0)
         await engine.shutDown(drainSeconds: 0)
+    }
+
+    @Test(arguments: QwenGoldenFile.models)
+    func `buffers made for few short sequences hold the largest step`(name: String) async throws {
+        let model = try TestModel(name), cases = try QwenGoldenFile.of(name).cases
+        let engine = try model.makeEngine { configuration in
+            configuration.runningRequests = 2
+            configuration.maxSequenceLength = 256
+            configuration.tokensPerStep = 256
+        }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for golden in cases {
+                group.addTask {
+                    let answer = try await answer(golden, model, engine)
+                    #expect(answer.tokens == golden.greedyIds, "\(golden.name)")
+                }
+            }
+            try await group.waitForAll()
+        }
+        await engine.shutDown(drainSeconds: 0)
+    }
+
+    @Test func `a mark that a user writes beside the template's own stays text`() throws {
+        let model = try TestModel("qwen2_5-vl")
+        let golden = try #require(QwenGoldenFile.of("qwen2_5-vl").cases.first { $0.name == "one-image" })
+        let parts: [Message.Part] = [.image, .text("What does <image> do in HTML?")]
+        let prompt = try model.prompts.prompt(
+            conversation: Conversation(messages: [Message(role: "user", parts: parts)]),
+            images: try model.images(of: golden))
+        #expect(prompt.images.count == 1)
+        let text = model.prompts.tokenizer.decode(prompt.tokenIDs, skipSpecialTokens: false)
+        #expect(text.contains("What does <image> do in HTML?"))
     }
 }

@@ -134,6 +134,72 @@ import Testing
         #expect("\(key)") { _ = try ModelFamilies.describe(files) } throws: { "\($0)".contains(named) }
     }
 
+    private static func sections(interleaved: Bool) -> JSONValue {
+        .object([
+            "mrope_section": .array([.int(2), .int(3), .int(3)]), "mrope_interleaved": .bool(interleaved),
+        ])
+    }
+
+    /// Changes of the Qwen-VL fixtures, and the key the error must name.
+    static let refusedQwen: [(name: String, key: String, value: JSONValue, named: String)] = [
+        ("qwen2-vl", "rope_scaling", .object(["type": .string("mrope")]), "mrope_section"),
+        ("qwen2-vl", "vision_config.embed_dim", .int(36), "num_heads"),
+        ("qwen2-vl", "vision_config.hidden_size", .int(64), "vision_config.hidden_size"),
+        ("qwen2-vl", "vision_config.temporal_patch_size", .int(1), "temporal_patch_size"),
+        ("qwen2-vl", "vision_config.hidden_act", .string("gelu"), "hidden_act"),
+        ("qwen2_5-vl", "vision_config.window_size", .int(27), "window_size"),
+        ("qwen2_5-vl", "vision_config.fullatt_block_indexes", .int(3), "fullatt_block_indexes"),
+        ("qwen2_5-vl", "vision_config.fullatt_block_indexes", .array([.int(3), .int(1)]), "rising"),
+        ("qwen2_5-vl", "vision_config.fullatt_block_indexes", .array([.int(4)]), "below 4"),
+        ("qwen2_5-vl", "vision_config.out_hidden_size", .int(32), "out_hidden_size"),
+        ("qwen2_5-vl", "vision_config.patch_size", .int(16), "patch_size"),
+        ("qwen2_5-vl", "text_config.rope_parameters", sections(interleaved: true), "mrope_interleaved"),
+        ("qwen3-vl", "text_config.rope_scaling", sections(interleaved: false), "mrope_interleaved"),
+        ("qwen3-vl", "vision_config.num_position_embeddings", .int(15), "square"),
+        ("qwen3-vl", "vision_config.deepstack_visual_indexes", .array([.int(0), .int(0)]), "rising"),
+        (
+            "qwen3-vl", "vision_config.deepstack_visual_indexes", .array((0..<4).map(JSONValue.int)),
+            "more entries than text layers"
+        ),
+    ]
+
+    @Test(arguments: refusedQwen.indices)
+    func `what Qwen-VL cannot be is refused by name`(index: Int) throws {
+        let (name, key, value, named) = Self.refusedQwen[index]
+        let files = try Self.files(name, [key: value])
+        #expect("\(key)") { _ = try ModelFamilies.describe(files) } throws: { "\($0)".contains(named) }
+    }
+
+    @Test func `bounds on pixels make sense whatever the files say`() throws {
+        let config = try Self.files("qwen3-vl", [:]).config
+        func patches(_ settings: JSONObject) throws -> PatchOptions? {
+            let preprocessor = ConfigSection(file: "preprocessor_config.json", settings: settings)
+            let description = try ModelFamilies.describe(
+                ModelFiles(config: config, preprocessor: preprocessor))
+            if case .patches(let patches) = description.vision?.cut { return patches }
+            return nil
+        }
+        let small = try #require(try patches(["max_pixels": .int(256), "size": .object([:])]))
+        #expect(small.maxPixels == 1024 && small.minPixels == 1024)
+        let named = try #require(
+            try patches(["size": .object(["shortest_edge": .int(5000), "longest_edge": .int(9000)])]))
+        #expect(named.minPixels == 5000 && named.maxPixels == 9000)
+        let swapped = try #require(try patches(["min_pixels": .int(9000), "max_pixels": .int(5000)]))
+        #expect(swapped.minPixels == 5000 && swapped.maxPixels == 5000)
+        #expect(throws: ModelError.self) { _ = try patches(["max_pixels": .int(1 << 40)]) }
+        // A tower whose tokens are larger than the usual window.
+        let wide = try ModelFamilies.describe(
+            ModelFiles(
+                config: Self.files(
+                    "qwen2_5-vl",
+                    [
+                        "vision_config.patch_size": .int(32), "vision_config.spatial_merge_size": .int(8),
+                        "vision_config.window_size": .null,
+                    ]
+                ).config))
+        if case .patches(let patches) = wide.vision?.cut { #expect(patches.window == 1) }
+    }
+
     @Test(arguments: [
         "hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size", "intermediate_size",
     ])

@@ -13,6 +13,8 @@ package final class AlteredModel: VisionLanguageModel {
         case delay(seconds: Double)
         /// Its logits are not numbers.
         case spoilt
+        /// There is no memory for it.
+        case refused
     }
 
     private let base: any VisionLanguageModel
@@ -41,9 +43,11 @@ package final class AlteredModel: VisionLanguageModel {
     }
 
     package func forward(_ batch: Batch, workspace: Workspace) throws(DeviceError) -> Tensor {
+        let alteration = alteration(steps.add(1, ordering: .relaxed).newValue)
+        if case .refused = alteration { throw .outOfMemory(requested: 1) }
         let logits = try base.forward(batch, workspace: workspace)
-        switch alteration(steps.add(1, ordering: .relaxed).newValue) {
-        case .none: break
+        switch alteration {
+        case .none, .refused: break
         case .delay(let seconds): Thread.sleep(forTimeInterval: seconds)
         case .spoilt: device.write([Float](repeating: .nan, count: logits.elementCount), to: logits)
         }

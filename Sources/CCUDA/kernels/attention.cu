@@ -458,7 +458,7 @@ prefill_attention(u16 *__restrict__ out,                // bf16 [T, heads, D]
 }
 
 // out[i] = Σ_j softmax_j(scale · q_i · k_j) · v_j within each of n sequences, which begin at `starts` or have
-// `length` tokens each. Grid: (heads, n, ⌈longest / TILE_ROWS⌉), the short last tiles last.
+// `length` tokens each. Grid: (n, heads, ⌈longest / TILE_ROWS⌉), the short last tiles last.
 KERNEL __launch_bounds__(THREADS, TILE_BLOCKS)
 full_attention(u16 *__restrict__ out,           // bf16 [T, heads, D]
                const u16 *__restrict__ qkv,     // bf16 [T, 3 · heads, D]
@@ -468,13 +468,13 @@ full_attention(u16 *__restrict__ out,           // bf16 [T, heads, D]
     let_next_begin();
     previous_done();
     const int firstRow = blockIdx.z * TILE_ROWS;
-    long long start = (long long)blockIdx.y * length;
+    long long start = (long long)blockIdx.x * length;
     if (starts) {
-        start = min(max(starts[blockIdx.y], 0), tokens);
-        length = min(starts[blockIdx.y + 1], tokens) - (int)start;
+        start = min(max(starts[blockIdx.x], 0), tokens);
+        length = min(starts[blockIdx.x + 1], tokens) - (int)start;
     }
     if (firstRow >= length) return;
-    const int outStride = heads * HEAD_DIM, stride = 3 * outStride, head = blockIdx.x * HEAD_DIM;
+    const int outStride = heads * HEAD_DIM, stride = 3 * outStride, head = blockIdx.y * HEAD_DIM;
     const u16 *const base = qkv + start * stride + head;
     const Tile tile = {base, out + start * outStride + head, stride, outStride, 1, firstRow, length, 0,
                        length};

@@ -47,6 +47,10 @@ package struct QwenVLFamily: ModelFamily {
         guard shape.rotary.sections != nil else {
             throw text.refusal("mrope_section", "is missing from the rotary embedding's parameters")
         }
+        guard shape.rotary.isInterleaved == (version == .three) else {
+            throw text.refusal(
+                "mrope_interleaved", version == .three ? "must be true" : "is true, but must be false")
+        }
         let vision = try vision(
             try config.requiredSection("vision_config"), files.preprocessor, hidden: shape.hiddenSize)
         guard vision.deepLayers.count <= shape.layerCount else {
@@ -140,7 +144,7 @@ package struct QwenVLFamily: ModelFamily {
     ) throws(CheckpointError) -> [Int] {
         let value = section.value(key)
         let layers = value.map { $0.array?.compactMap(\.int) ?? [] } ?? fallback
-        guard layers.count == value?.array?.count ?? layers.count,
+        guard value.map({ $0.array?.count == layers.count }) ?? true,
             layers.allSatisfy({ (0..<count).contains($0) }),
             zip(layers, layers.dropFirst()).allSatisfy({ $0 < $1 })
         else {
@@ -156,7 +160,8 @@ package struct QwenVLFamily: ModelFamily {
         let merge = try section.int("spatial_merge_size", atMost: 8, or: 2)
         var patches = PatchOptions(patchSize: size, mergeSize: merge)
         if version == .twoAndAHalf {
-            let window = try section.int("window_size", atLeast: size * merge, atMost: 1 << 13, or: 112)
+            let window = try section.int(
+                "window_size", atLeast: size * merge, atMost: 1 << 13, or: max(112, size * merge))
             patches.window = window / (size * merge)
         }
         guard let preprocessor else { return patches }
@@ -167,15 +172,18 @@ package struct QwenVLFamily: ModelFamily {
         }
         // Newer files name the same bounds as edges.
         let sizes = try preprocessor.section("size")
-        let most = 1 << 26
-        patches.maxPixels = try preprocessor.int(
-            "max_pixels", atLeast: size * size, atMost: most,
-            or: try sizes?.int("longest_edge", atLeast: size * size, atMost: most, or: patches.maxPixels)
-                ?? patches.maxPixels)
-        patches.minPixels = try preprocessor.int(
-            "min_pixels", atMost: patches.maxPixels,
-            or: try sizes?.int("shortest_edge", atMost: patches.maxPixels, or: patches.minPixels)
-                ?? min(patches.minPixels, patches.maxPixels))
+        func bound(_ key: String, _ edge: String, atMost most: Int, or fallback: Int) throws(CheckpointError)
+            -> Int
+        {
+            let (section, name) = preprocessor.value(key) == nil ? (sizes, edge) : (preprocessor, key)
+            return try section?.int(name, atMost: most, or: fallback) ?? fallback
+        }
+        patches.maxPixels = max(
+            patches.tokenSize * patches.tokenSize,
+            try bound("max_pixels", "longest_edge", atMost: 1 << 26, or: patches.maxPixels))
+        patches.minPixels = min(
+            patches.maxPixels,
+            try bound("min_pixels", "shortest_edge", atMost: 1 << 26, or: patches.minPixels))
         return patches
     }
 

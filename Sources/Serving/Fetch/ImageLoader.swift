@@ -37,7 +37,12 @@ struct ImageLoader: Sendable {
 
     /// The planned pictures in the order of `references`; the first failure ends all the work.
     func load(_ references: [ImageReference], maxTiles: Int?) async throws -> [PlannedImage] {
-        try await withThrowingTaskGroup(of: (Int, PlannedImage).self) { group in
+        guard maxTiles == nil || prompts.cutsTiles else {
+            throw ServingError.badRequest(
+                "this model's pictures keep their size: there are no tiles to bound",
+                param: "parameters.image_max_patch_num")
+        }
+        return try await withThrowingTaskGroup(of: (Int, PlannedImage).self) { group in
             for (index, reference) in references.enumerated() {
                 group.addTask { (index, try await load(reference, maxTiles: maxTiles)) }
             }
