@@ -33,7 +33,7 @@ struct Check: AsyncParsableCommand {
     var isVerbose = false
 
     func run() async throws {
-        let checked = try device.make(.bf16)
+        let checked = try device.make(.bf16)[0]
         print("\(checked.name) against the reference")
         var (count, failures) = (0, 0)
         if !skipsOperators {
@@ -93,8 +93,8 @@ struct Check: AsyncParsableCommand {
         -> [[SampledToken]]
     {
         var options = try ModelOptions.parse(["--model_dir", folder])
-        options.maxTiles = 2
-        let loaded = try LoadedModel(options, on: device)
+        if try ModelFamilies.describe(folder).vision?.cut.isWhole == false { options.maxTiles = 2 }
+        let loaded = try LoadedModel(options, on: [device])
         var limits = try EngineOptions.parse([])
         limits.totalTokens = 4096
         let engine = try loaded.makeEngine(limits, elementType: .bf16)

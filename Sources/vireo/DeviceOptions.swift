@@ -34,16 +34,24 @@ struct DeviceOptions: ParsableArguments {
         try Bounds.check("--threads", threads, 1...1024)
     }
 
-    /// The device for a model kept in `elementType`.
-    func make(_ elementType: ElementType) throws -> any Device {
-        let processor = CPUDevice(threadCount: threads ?? Processor.coreCount, exact: elementType == .f32)
-        if device == .cpu || (device == .auto && elementType == .f32) { return processor }
+    /// The devices of `count` ranks of a model kept in `elementType`.
+    func make(_ elementType: ElementType, count: Int = 1) throws -> [any Device] {
+        let cores = threads ?? Processor.coreCount
+        let processors = (0..<count).map { _ in
+            CPUDevice(threadCount: max(1, cores / count), exact: elementType == .f32)
+        }
+        if device == .cpu || (device == .auto && elementType == .f32) { return processors }
         guard elementType == .bf16 else {
             throw StartError("--data_type float32 is for --device cpu; a GPU computes in bfloat16")
         }
-        if device == .auto, !CUDADevice.isPresent { return processor }
+        if device == .auto, !CUDADevice.isPresent { return processors }
+        guard count == 1 else {
+            throw StartError(
+                "--tp \(count) is not supported on GPUs yet: use --tp 1, or --device cpu, whose ranks share the cores"
+            )
+        }
         do throws(DeviceError) {
-            return try CUDADevice(ordinal: gpu, libraryFolder: libraryFolder)
+            return [try CUDADevice(ordinal: gpu, libraryFolder: libraryFolder)]
         } catch {
             throw StartError("\(error)\(device == .auto ? "; --device cpu runs on the processor" : "")")
         }

@@ -49,21 +49,6 @@ struct EngineOptions: ParsableArguments {
     )
     var tilesPerStep: Int?
 
-    @Option(name: .flag("tp"), help: "Devices the text tower is divided over: 1 in this version.")
-    var tensorParallel = 1
-
-    @Option(name: .flag("visual_dp"), help: "Copies of the vision tower: 1 in this version.")
-    var visualDataParallel = 1
-
-    @Option(name: .flag("visual_tp"), help: "Devices the vision tower is divided over: 1 in this version.")
-    var visualTensorParallel = 1
-
-    @Option(name: .flag("nnodes"), help: "Machines the model is divided over: 1 in this version.")
-    var nodes = 1
-
-    @Option(name: .flag("node_rank"), help: "Which of the machines this is: 0 in this version.")
-    var nodeRank = 0
-
     func validate() throws {
         guard memoryFraction > 0, memoryFraction <= 1 else {
             throw ValidationError("--mem_fraction must be above 0 and at most 1, not \(memoryFraction)")
@@ -79,23 +64,6 @@ struct EngineOptions: ParsableArguments {
         try Bounds.check("--chunked_prefill_size", chunkSize, 1...(1 << 20))
         try Bounds.check("--cache_capacity", imageCapacity, 1...1_000_000)
         try Bounds.check("--visual_infer_batch_size", tilesPerStep, 1...1024)
-        try checkParallelism()
-    }
-
-    private func checkParallelism() throws {
-        let onlyOne = [
-            ("--tp", tensorParallel), ("--visual_dp", visualDataParallel),
-            ("--visual_tp", visualTensorParallel),
-            ("--nnodes", nodes),
-        ]
-        for (flag, value) in onlyOne where value != 1 {
-            throw ValidationError(
-                "\(flag) \(value) is not supported yet: this version runs on one device; use \(flag) 1")
-        }
-        guard nodeRank == 0 else {
-            throw ValidationError(
-                "--node_rank \(nodeRank) is not supported yet: this version runs on one machine")
-        }
     }
 
     /// The engine's configuration for a cache of `elementType`.

@@ -1,3 +1,4 @@
+import CPUBackend
 import Checkpoints
 import Engine
 import Images
@@ -10,9 +11,13 @@ import Tokenizers
 /// A checkpoint ready to run: model, tokenizer and prompt rules.
 struct LoadedModel {
     let description: ModelDescription
-    let model: any VisionLanguageModel
+    /// The parts of the model, one a rank.
+    let ranks: [ModelRank]
+    /// Vision towers among them.
+    let towerCount: Int
     let tokenizer: Tokenizer
     let prompts: PromptBuilder
+    /// The first rank's.
     let device: any Device
     /// Seconds that loading the weights took.
     let loadSeconds: Double
@@ -21,11 +26,12 @@ struct LoadedModel {
 
     /// Loads what `options` name, with a progress bar on a terminal.
     init(_ options: ModelOptions) throws {
-        try self.init(options, on: options.device.make(options.elementType))
+        try self.init(
+            options, on: options.device.make(options.elementType, count: options.parallel.ranks))
     }
 
-    /// Loads it on `device`.
-    init(_ options: ModelOptions, on device: any Device) throws {
+    /// Loads it on `devices`, one a rank.
+    init(_ options: ModelOptions, on devices: [any Device]) throws {
         let folder = options.modelFolder
         var description = try ModelFamilies.describe(folder)
         if !options.endIDs.isEmpty { description.generation.endIDs = options.endIDs.map { Int32($0) } }
@@ -37,20 +43,33 @@ struct LoadedModel {
         prompts = try PromptBuilder(
             tokenizer: tokenizer, template: template, rules: rules,
             vocabularyCount: description.text.vocabularyCount)
-        try Self.check(description, on: device)
+        try Self.check(description, on: devices[0])
+        try Self.check(description, options.parallel)
         let source: any TensorSource =
             options.loadFormat == "dummy"
             ? ModelFamilies.randomWeights(for: description, seed: 0) : try Checkpoint(folder: folder)
-        let bar = ProgressBar(total: source.byteCount)
+        let towers = options.parallel.towers, count = devices.count
+        let places = ThreadCollective.ranks(count, inGroupsOf: count / towers)
         let start = ContinuousClock.now
-        model = try ModelFamilies.load(
-            source, description: description, device: device, elementType: options.elementType,
-            loaderThreads: try Environment.loaderThreads(), progress: { bar.show($0.byteCount) })
+        var ranks: [ModelRank] = []
+        for (device, place) in zip(devices, places) {
+            let bar = ProgressBar(total: source.byteCount)
+            let model = try ModelFamilies.load(
+                source, description: description, device: device, elementType: options.elementType,
+                loaderThreads: try Environment.loaderThreads(),
+                towers: TowerCollectives(
+                    text: count > 1 ? place.all : nil, vision: count > towers ? place.group : nil),
+                progress: { bar.show($0.byteCount) })
+            ranks.append(
+                ModelRank(model: model, device: device, collective: count > 1 ? place.all : nil))
+        }
+        self.ranks = ranks
+        towerCount = towers
         loadSeconds = (ContinuousClock.now - start) / .seconds(1)
         loadedByteCount = source.byteCount
         self.description = description
         self.tokenizer = tokenizer
-        self.device = device
+        device = devices[0]
     }
 
     /// Lowers the bounds on pictures as the options and LightLLM's variables say.
@@ -98,7 +117,7 @@ struct LoadedModel {
     func makeEngine(_ options: EngineOptions, elementType: ElementType) throws -> Engine {
         do throws(EngineError) {
             return try Engine(
-                model: model, device: device, configuration: options.configuration(elementType),
+                ranks: ranks, towerCount: towerCount, configuration: options.configuration(elementType),
                 vocabularyCount: tokenizer.vocabularyCount)
         } catch {
             switch error {
@@ -112,6 +131,20 @@ struct LoadedModel {
         }
     }
 
+    /// Throws for a model that cannot be divided so.
+    private static func check(_ description: ModelDescription, _ parallel: ParallelOptions) throws {
+        if let obstacle = description.text.obstacle(toRanks: parallel.ranks) {
+            throw StartError(
+                "--tp \(parallel.ranks) does not divide the text tower, which has \(obstacle)")
+        }
+        let each = parallel.ranks / parallel.towers
+        if let obstacle = description.vision?.obstacle(toRanks: each) {
+            throw StartError(
+                "--visual_tp \(each) does not divide the vision tower, which has \(obstacle); use --visual_dp "
+                    + "\(parallel.ranks) --visual_tp 1")
+        }
+    }
+
     /// Throws for a model that the device has no kernels for, before its weights are read.
     private static func check(_ description: ModelDescription, on device: any Device) throws {
         let heads = description.text.heads.headDim
@@ -120,7 +153,8 @@ struct LoadedModel {
             try device.checkHeads(headDim: heads, turningPairs: turning)
             try device.checkRows(description.text.hiddenSize)
             guard let vision = description.vision else { return }
-            try device.checkHeads(headDim: vision.headDim, turningPairs: 0)
+            try device.checkHeads(
+                headDim: vision.headDim, turningPairs: vision.cut.isWhole ? vision.headDim / 2 : 0)
             try device.checkRows(vision.projectorInputs)
         } catch {
             throw StartError("\(error)")

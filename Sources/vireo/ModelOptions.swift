@@ -36,6 +36,8 @@ struct ModelOptions: ParsableArguments {
         help: "About the most tokens of a picture that keeps its own size: larger ones are made smaller.")
     var maxImageTokens: Int?
 
+    @OptionGroup var parallel: ParallelOptions
+
     @OptionGroup var device: DeviceOptions
 
     @Flag(

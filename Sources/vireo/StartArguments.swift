@@ -19,8 +19,12 @@ extension ModelOptions {
             ("load_format", .string(loadFormat)), ("chat_template", text(chatTemplate)),
             ("tokenizer_mode", .string(tokenizerMode)), ("eos_id", .array(endIDs.map(JSONValue.int))),
             ("max_tiles", number(maxTiles)), ("max_image_token_count", number(maxImageTokens)),
-            ("threads", number(device.threads)),
-            ("trust_remote_code", .bool(trustsRemoteCode)),
+            ("threads", number(device.threads)), ("device", .string("\(device.device)")),
+            ("gpu_ids", .int(device.gpu)),
+            ("cuda_libraries", text(device.libraryFolder)),
+            ("trust_remote_code", .bool(trustsRemoteCode)), ("tp", .int(parallel.ranks)),
+            ("visual_dp", .int(parallel.towers)), ("visual_tp", .int(parallel.ranks / parallel.towers)),
+            ("nnodes", .int(parallel.nodes)), ("node_rank", .int(parallel.nodeRank)),
         ]
     }
 }
@@ -35,9 +39,7 @@ extension EngineOptions {
             ("disable_dynamic_prompt_cache", .bool(disablesPrefixCache)),
             ("cache_capacity", .int(imageCapacity)),
             ("embed_cache_storage_size", .double(imageCacheGigabytes)),
-            ("visual_infer_batch_size", number(tilesPerStep)), ("tp", .int(tensorParallel)),
-            ("visual_dp", .int(visualDataParallel)), ("visual_tp", .int(visualTensorParallel)),
-            ("nnodes", .int(nodes)), ("node_rank", .int(nodeRank)),
+            ("visual_infer_batch_size", number(tilesPerStep)),
         ]
     }
 }

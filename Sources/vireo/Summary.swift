@@ -12,7 +12,7 @@ enum Summary {
         let statistics = engine.statistics()
         var parts = [
             "\(description.modelType) with \(description.textModelType)", elementType.rawValue,
-            loaded.device.name,
+            loaded.ranks.count > 1 ? "\(loaded.ranks.count) × \(loaded.device.name)" : loaded.device.name,
             "sequences up to \(engine.limits.maxSequenceLength) tokens",
             "\(statistics.totalPages * statistics.pageSize) tokens of cache",
         ]

@@ -35,9 +35,15 @@ def test_an_unknown_flag():
     refused(serve("--no_such_flag"), "no_such_flag")
 
 
-@pytest.mark.parametrize("flag", ["--tp", "--visual_dp", "--visual_tp", "--nnodes"])
-def test_more_than_one_of_what_is_not_there_yet(flag):
-    refused(serve(flag, "2"), flag)
+def test_more_than_one_machine():
+    refused(serve("--nnodes", "2"), "--nnodes")
+
+
+@pytest.mark.parametrize("flags, words", [
+    ("--tp 2 --visual_dp 2 --visual_tp 2", "1 · 2, 2 · 1"), ("--tp 4 --visual_dp 3", "1 · 4, 2 · 2, 4 · 1"),
+    ("--visual_tp 2", "--tp 1"), ("--tp 3", "attention heads"), ("--tp 2 --visual_tp 2", "use --visual_dp 2")])
+def test_divisions_that_do_not_come_out(flags, words):
+    refused(serve(*flags.split(), "--device", "cpu"), words)
 
 
 @pytest.mark.parametrize("flag, value", [

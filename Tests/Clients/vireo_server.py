@@ -185,10 +185,13 @@ def new_png(seed, side=96):
     for _ in range(0, side, 16):
         colours = [bytes(draw.randrange(256) for _ in range(3)) for _ in range(0, side, 16)]
         row_blocks.append(b"\0" + b"".join(colour * 16 for colour in colours))
-    raw = b"".join(row * 16 for row in row_blocks)
+    return png(side, side, b"".join(row * 16 for row in row_blocks))
 
+
+def png(width, height, raw):
+    """A PNG of RGB rows, each with a zero before it."""
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(raw)) + chunk(b"IEND", b"")
