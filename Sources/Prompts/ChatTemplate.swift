@@ -18,14 +18,24 @@ package struct ChatTemplate: Sendable {
     }
 
     /// The prompt of `conversation` with the assistant's turn opened; a picture is what the template writes for it.
-    func render(_ conversation: Conversation) throws(PromptError) -> String {
+    ///
+    /// `shielding` is applied to every text that comes from the client.
+    func render(
+        _ conversation: Conversation, shielding: (String) -> String = { $0 },
+    ) throws(PromptError) -> String {
         let messages = conversation.messages.map { message in
-            Value.members([("role", .string(message.role)), ("content", content(message))] + message.fields)
+            let fields = message.fields.map { ($0.0, $0.1.mappingTexts(shielding)) }
+            return Value.members(
+                [
+                    ("role", .string(shielding(message.role))),
+                    ("content", content(message.mappingTexts(shielding))),
+                ] + fields)
         }
+        let variables = conversation.variables.map { ($0.0, $0.1.mappingTexts(shielding)) }
         do throws(JinjaError) {
             return try template.render(
                 [("messages", .array(messages)), ("add_generation_prompt", .bool(true))] + specials
-                    + conversation.variables)
+                    + variables)
         } catch {
             throw .template(message: error.message)
         }
@@ -62,6 +72,13 @@ extension Message {
     /// Whether a picture is among the parts.
     fileprivate var hasImages: Bool { parts.contains { if case .image = $0 { true } else { false } } }
 
+    /// The message with `body` applied to its texts.
+    fileprivate func mappingTexts(_ body: (String) -> String) -> Message {
+        var message = self
+        message.parts = parts.map { if case .text(let text) = $0 { .text(body(text)) } else { $0 } }
+        return message
+    }
+
     /// The parts as one text, with `image` for each picture.
     fileprivate func text(image: String) -> String {
         parts.map { part in
@@ -70,5 +87,51 @@ extension Message {
             case .image: image
             }
         }.joined()
+    }
+}
+
+extension Value {
+    /// The value with `body` applied to the texts in it; names of members stay.
+    fileprivate func mappingTexts(_ body: (String) -> String) -> Value {
+        switch self {
+        case .string(let text): .string(body(text))
+        case .list(let list): .array(list.items.map { $0.mappingTexts(body) })
+        case .tuple(let list): .tuple(List(list.items.map { $0.mappingTexts(body) }))
+        case .object(let object):
+            .members(
+                object.members.compactMap { key, value in
+                    // Members come from JSON, so all are named.
+                    if case .string(let name) = key { (name, value.mappingTexts(body)) } else { nil }
+                })
+        case .undefined, .none, .bool, .int, .double, .runtime: self
+        }
+    }
+}
+
+extension Conversation {
+    /// A scalar that no text of it has, of those that Unicode keeps for internal use; nil when it has all of them.
+    var unusedScalar: Unicode.Scalar? {
+        var used: Set<UInt32> = []
+        func note(_ text: String) {
+            for scalar in text.unicodeScalars where (0xfdd0...0xfdef).contains(scalar.value) {
+                used.insert(scalar.value)
+            }
+        }
+        for message in messages {
+            note(message.role)
+            for case .text(let text) in message.parts { note(text) }
+            for (_, value) in message.fields {
+                _ = value.mappingTexts {
+                    note($0); return $0
+                }
+            }
+        }
+        for (_, value) in variables {
+            _ = value.mappingTexts {
+                note($0); return $0
+            }
+        }
+        return (UInt32(0xfdd0)...0xfdef).lazy.filter { !used.contains($0) }.compactMap(Unicode.Scalar.init)
+            .first
     }
 }

@@ -100,13 +100,18 @@ package struct PromptBuilder: Sendable {
     }
 
     /// A chat, rendered by the checkpoint's template.
+    ///
+    /// What the client wrote is text, also where it spells a special token or the mark of a picture.
     package func prompt(
         conversation: Conversation, images: [PlannedImage],
     ) throws(PromptError) -> PreparedPrompt {
         guard let template else { throw .noChatTemplate }
-        var text = try template.render(conversation)
+        guard let shield = conversation.unusedScalar else { throw .unusableCharacters }
+        let image = "<image>", shieldedImage = "<\(shield)image>"
+        var text = try template.render(conversation) { text in
+            tokenizer.shielding(text, with: shield).replacing(image, with: shieldedImage)
+        }
         if let rules, !images.isEmpty {
-            // Of several kinds of marks the first is the template's; the others are what users wrote.
             let marks = [
                 rules.start + rules.context + rules.end, rules.context, "<image>", rules.pair,
             ]
@@ -118,7 +123,7 @@ package struct PromptBuilder: Sendable {
             }
             text = text.replacing(mark.0, with: rules.pair)
         }
-        return try expand(tokenizer.encode(text), images: images)
+        return try expand(tokenizer.encode(text, shield: shield), images: images)
     }
 
     /// Puts the image tokens of each picture between the ids that open and close one.

@@ -14,6 +14,8 @@ package enum PromptError: Error, Hashable, Sendable {
     case template(message: String)
     /// The tokenizer lacks the special tokens that mark pictures.
     case missingMarkers
+    /// A chat that has all 32 characters from U+FDD0 on, none of which is for text.
+    case unusableCharacters
     /// A token id that the model does not have.
     case tokenIDOutOfRange(limit: Int)
 
@@ -27,6 +29,8 @@ package enum PromptError: Error, Hashable, Sendable {
         case .noChatTemplate: "the model has no chat template; use /generate, or start with --chat_template"
         case .template(let message): "the chat template refuses the conversation: \(message)"
         case .missingMarkers: "the tokenizer has no tokens for images (<img>, </img>, <IMG_CONTEXT>)"
+        case .unusableCharacters:
+            "the conversation has all characters from U+FDD0 to U+FDEF, which are not for text"
         case .tokenIDOutOfRange(let limit): "token ids must be from 0 to \(limit - 1)"
         }
     }

@@ -69,6 +69,13 @@ struct AddedTokenMatcher: Sendable {
         return segments
     }
 
+    /// Where a token starts, also within another.
+    func starts(in bytes: Span<UInt8>) -> [Int] {
+        (0..<bytes.count).filter {
+            first[Int(bytes[$0])] != 0 && longestMatch(bytes, $0..<bytes.count) != nil
+        }
+    }
+
     private mutating func descend(from node: Int, _ byte: UInt8) -> Int {
         let known = node == 0 ? Int(first[Int(byte)]) : child(of: node, byte)
         if known != 0 { return known }

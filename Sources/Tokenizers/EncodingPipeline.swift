@@ -11,6 +11,8 @@ final class EncodingPipeline: Sendable {
     let addedTokens: [AddedToken]
     /// The ids of control tokens.
     let specialIDs: Set<Int32>
+    /// Finds all special tokens, as spelled.
+    let specialMatcher: AddedTokenMatcher
     /// How ids become text.
     let output: TokenOutput
     private let normalizer: Normalizer
@@ -42,6 +44,8 @@ final class EncodingPipeline: Sendable {
         var rewritten: [Int32: [UInt8]] = [:]
         // Special tokens come first, which decides between tokens that normalization makes equal.
         let ordered = addedTokens.filter(\.isSpecial) + addedTokens.filter { !$0.isSpecial }
+        specialMatcher = AddedTokenMatcher(
+            addedTokens.filter(\.isSpecial).map { ($0, Array($0.content.utf8)) })
         rawMatcher = AddedTokenMatcher(
             ordered.filter { !$0.isNormalized }.map { ($0, Array($0.content.utf8)) })
         let normalized = ordered.filter(\.isNormalized).map { token in
@@ -83,10 +87,12 @@ final class EncodingPipeline: Sendable {
             ?? bytes
     }
 
-    /// The ids of a text, which is UTF-8.
-    func encode(_ text: [UInt8], addSpecialTokens: Bool, parseSpecialTokens: Bool) -> [Int32] {
+    /// The ids of a text, which is UTF-8, from whose pieces between added tokens `shield` is taken out.
+    func encode(
+        _ text: [UInt8], addSpecialTokens: Bool, parseSpecialTokens: Bool, shield: [UInt8]? = nil
+    ) -> [Int32] {
         let classes = classes
-        var run = Run(encoder: idle.withLock { $0.popLast() } ?? WordEncoder(), ids: [])
+        var run = Run(encoder: idle.withLock { $0.popLast() } ?? WordEncoder(), ids: [], shield: shield)
         run.ids.reserveCapacity(text.count / 4 + 8)
         if addSpecialTokens { run.ids.append(contentsOf: postProcessor.prefix) }
         encodeRaw(text.span, classes.span, parseSpecialTokens, &run)
@@ -100,6 +106,7 @@ final class EncodingPipeline: Sendable {
     private struct Run {
         var encoder: WordEncoder
         var ids: [Int32]
+        let shield: [UInt8]?
         /// Where a piece starts that no other text is before; nil if none does.
         var firstStart: Int?
     }
@@ -130,16 +137,39 @@ final class EncodingPipeline: Sendable {
         _ text: Span<UInt8>, _ range: Range<Int>, _ classes: Span<UnicodeClasses>, _ parseSpecialTokens: Bool,
         _ run: inout Run
     ) {
-        guard !normalizedMatcher.isEmpty else { return split(text, range, classes, stage: 0, &run) }
+        guard !normalizedMatcher.isEmpty else { return unshielded(text, range, classes, &run) }
         for segment in normalizedMatcher.segments(
             text, range, parseSpecialTokens: parseSpecialTokens, classes: classes)
         {
             if let id = segment.id {
                 run.ids.append(id)
             } else {
-                split(text, segment.range, classes, stage: 0, &run)
+                unshielded(text, segment.range, classes, &run)
             }
         }
+    }
+
+    /// Encodes a piece without the shields in it.
+    private func unshielded(
+        _ text: Span<UInt8>, _ range: Range<Int>, _ classes: Span<UnicodeClasses>, _ run: inout Run
+    ) {
+        guard let shield = run.shield else { return split(text, range, classes, stage: 0, &run) }
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(range.count)
+        var next = range.lowerBound
+        while next < range.upperBound {
+            let isShield =
+                next + shield.count <= range.upperBound
+                && shield.indices.allSatisfy { text[next + $0] == shield[$0] }
+            if isShield {
+                next += shield.count
+            } else {
+                bytes.append(text[next])
+                next += 1
+            }
+        }
+        if run.firstStart == range.lowerBound { run.firstStart = 0 } else { run.firstStart = nil }
+        split(bytes.span, 0..<bytes.count, classes, stage: 0, &run)
     }
 
     /// Cuts a piece at this stage and all that follow, and encodes what results.
