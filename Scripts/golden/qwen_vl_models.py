@@ -6,14 +6,16 @@ import shutil
 from typing import NamedTuple
 
 import torch
+from safetensors.torch import load_file, save_file
 from tokenizers import AddedToken, Tokenizer
 from transformers import (
     Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2VLConfig, Qwen2VLForConditionalGeneration, Qwen3VLConfig,
-    Qwen3VLForConditionalGeneration,
+    Qwen3VLForConditionalGeneration, Qwen3VLMoeConfig, Qwen3VLMoeForConditionalGeneration,
 )
 
 import fixture_tokenizer
 import qwen3_vl_config
+import qwen_moe_config
 from fixture_paths import FIXTURES, MODELS
 from fixture_tokenizer import write_json
 from make_models import token_ids
@@ -33,21 +35,25 @@ class Pictures(NamedTuple):
 CLIP = [0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]
 OLDER = Pictures(14, 4 * 28 * 28, 48 * 28 * 28, *CLIP)
 # At least 12 tokens, so that some of the pictures are too small.
-PICTURES = {"qwen2-vl": OLDER, "qwen2_5-vl": OLDER,
-            "qwen3-vl": Pictures(16, 12 * 32 * 32, 48 * 32 * 32, [0.5, 0.5, 0.5], [0.5, 0.5, 0.5])}
+NEWER = Pictures(16, 12 * 32 * 32, 48 * 32 * 32, [0.5, 0.5, 0.5], [0.5, 0.5, 0.5])
+PICTURES = {"qwen2-vl": OLDER, "qwen2_5-vl": OLDER, "qwen3-vl": NEWER, "qwen3-vl-moe": NEWER}
 SPECIAL_TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>",
                   "<|vision_pad|>", "<|image_pad|>", "<|video_pad|>"]
 MARK = "<|image_pad|>"
-# Searched for: no greedy step of any case is a near tie, no case repeats itself, none writes an image mark.
-SEEDS = {"qwen2-vl": "qwen2-vl2279", "qwen2_5-vl": "qwen2_5-vl1177", "qwen3-vl": "qwen3-vl2363"}
+# Searched for: no greedy step of any case is a near tie, no case repeats itself, none writes an image mark; with
+# experts, no choice among them is a near tie either.
+SEEDS = {"qwen2-vl": "qwen2-vl2279", "qwen2_5-vl": "qwen2_5-vl1177", "qwen3-vl": "qwen3-vl2363",
+         "qwen3-vl-moe": "qwen3-vl-moe0"}
 CLASSES = {"qwen2-vl": (Qwen2VLConfig, Qwen2VLForConditionalGeneration, torch.float16, "200KB"),
            "qwen2_5-vl": (Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, torch.bfloat16, "5GB"),
-           "qwen3-vl": (Qwen3VLConfig, Qwen3VLForConditionalGeneration, torch.bfloat16, "5GB")}
+           "qwen3-vl": (Qwen3VLConfig, Qwen3VLForConditionalGeneration, torch.bfloat16, "5GB"),
+           "qwen3-vl-moe": (Qwen3VLMoeConfig, Qwen3VLMoeForConditionalGeneration, torch.bfloat16, "5GB")}
+NEWER_CONFIGS = {"qwen3-vl": qwen3_vl_config, "qwen3-vl-moe": qwen_moe_config}
 
 
 def name_of(model):
     """The folder's name."""
-    return model.config.model_type.replace("_vl", "-vl")
+    return model.config.model_type.replace("_vl", "-vl").replace("_moe", "-moe")
 
 
 def make_tokenizer():
@@ -63,8 +69,8 @@ def settings(name, tokenizer):
 
     The bases are small, as the last section's turning (columns) would be too slow to notice with published ones.
     """
-    if name == "qwen3-vl":
-        return qwen3_vl_config.settings(tokenizer)
+    if name in NEWER_CONFIGS:
+        return NEWER_CONFIGS[name].settings(tokenizer)
     other = name == "qwen2_5-vl"
     text = {
         "attention_dropout": 0.0, "hidden_act": "silu", "hidden_size": 64 if other else 48, "initializer_range": 0.02,
@@ -86,8 +92,8 @@ def settings(name, tokenizer):
 
 def version4(name, text, vision, top, rope):
     """config.json as the published folders have it: text values at the top, no quick GELU named."""
-    if name == "qwen3-vl":
-        return qwen3_vl_config.version4(text, vision, top, rope)
+    if name in NEWER_CONFIGS:
+        return NEWER_CONFIGS[name].version4(text, vision, top, rope)
     vision = {key: value for key, value in vision.items() if value != "quick_gelu"}
     return {
         "architectures": [CLASSES[name][1].__name__], "model_type": name.replace("-", "_"), **text, **top,
@@ -99,8 +105,8 @@ def version4(name, text, vision, top, rope):
 
 def version5(name, text, vision, top, rope):
     """The values of a config as transformers 5 saves a published one again."""
-    if name == "qwen3-vl":
-        return qwen3_vl_config.version5(text, vision, top, rope)
+    if name in NEWER_CONFIGS:
+        return NEWER_CONFIGS[name].version5(text, vision, top, rope)
     text = {**text, "rope_parameters": {
         "mrope_section": rope[1], "rope_theta": rope[0], "rope_type": "default", "type": "mrope"}}
     return {
@@ -110,11 +116,17 @@ def version5(name, text, vision, top, rope):
 
 
 def make_model(name, tokenizer, seed):
-    """The model with every parameter drawn from its name and the seed, and rounded to the stored type."""
+    """The model with its parameters drawn."""
     config_class, model_class, stored_type, _ = CLASSES[name]
     model = model_class(config_class(**version5(name, *settings(name, tokenizer)))).eval()
+    return draw(model, stored_type, tokenizer, seed)
+
+
+@torch.no_grad()
+def draw(model, stored_type, tokenizer, seed):
+    """Draws every parameter from its name and the seed, and rounds it to the stored type."""
     model.set_attn_implementation("eager")
-    quiet, tied = torch.ones(model.config.text_config.vocab_size, 1), model.config.tie_word_embeddings
+    quiet, tied = torch.ones(model.config.get_text_config().vocab_size, 1), model.config.tie_word_embeddings
     quiet[[tokenizer.token_to_id(MARK), tokenizer.token_to_id("<|video_pad|>")]] = 0.1
     quiet[tokenizer.get_vocab_size():] = 0.1
     for key, parameter in model.named_parameters():
@@ -134,15 +146,16 @@ def make_model(name, tokenizer, seed):
         else:
             gain = 1.3 if ".blocks." in key else 2.2 if tied else 1.6   # More in the tower would make it chaotic.
             gain = 1.0 if "linear_fc1" in key else 6.0 if "linear_fc2" in key else gain     # Qwen3-VL's.
-            value = gain * noise / parameter[0].numel() ** 0.5
+            entries = parameter.shape[-1] if ".experts." in key else parameter[0].numel()
+            value = gain * noise / entries ** 0.5
         parameter.data.copy_(value.to(stored_type).float())
     return model
 
 
 def template(name):
     """The chat template of a folder."""
-    if name == "qwen3-vl":
-        return qwen3_vl_config.TEMPLATE
+    if name in NEWER_CONFIGS:
+        return NEWER_CONFIGS[name].TEMPLATE
     return (FIXTURES / "templates" / "qwen25-vision.jinja").read_text().rstrip("\n")
 
 
@@ -153,21 +166,36 @@ def save(name, model, tokenizer):
     folder.mkdir(parents=True)
     model.to(stored_type).save_pretrained(folder, max_shard_size=shard_size)    # Gives tensors their hub names.
     model.float()
+    if name == "qwen3-vl-moe":
+        transpose_experts(folder / "model.safetensors")
     if name == "qwen2_5-vl":
         (folder / "chat_template.jinja").write_text(template(name), encoding="utf-8")
     else:
         write_json(folder / "config.json", version4(name, *settings(name, tokenizer)))
         write_json(folder / "chat_template.json", {"chat_template": template(name)})
-    ids, processor = token_ids(tokenizer), model.__class__.__name__.replace("ForConditionalGeneration", "Processor")
-    write_json(folder / "generation_config.json", {
-        **ids, "do_sample": False, "eos_token_id": [ids["eos_token_id"], ids["pad_token_id"]]})
+    processor = model.__class__.__name__.replace("Moe", "").replace("ForConditionalGeneration", "Processor")
     patch, least, most, mean, deviation = PICTURES[name]
     limits, kind = {"min_pixels": least, "max_pixels": most}, "Qwen2VLImageProcessor"
-    if name == "qwen3-vl":
+    if name in NEWER_CONFIGS:
         limits, kind = {"size": {"longest_edge": most, "shortest_edge": least}}, kind + "Fast"
     write_json(folder / "preprocessor_config.json", {
         **limits, "patch_size": patch, "temporal_patch_size": 2, "merge_size": MERGE, "image_mean": mean,
         "image_std": deviation, "image_processor_type": kind, "processor_class": processor})
+    save_tokenizer(folder, tokenizer)
+
+
+def transpose_experts(file):
+    """Stores experts as the published folders do, [experts, entries, results]; transformers 5 saves them otherwise."""
+    tensors = load_file(file)
+    save_file({key: tensor.transpose(1, 2).contiguous() if ".experts." in key else tensor
+               for key, tensor in tensors.items()}, file, metadata={"format": "pt"})
+
+
+def save_tokenizer(folder, tokenizer, **others):
+    """The tokenizer and the ids generation begins and ends with; `others` is for the tokenizer's config."""
+    ids = token_ids(tokenizer)
+    write_json(folder / "generation_config.json", {
+        **ids, "do_sample": False, "eos_token_id": [ids["eos_token_id"], ids["pad_token_id"]]})
     content = json.dumps(json.loads(tokenizer.to_str()), ensure_ascii=False, separators=(",", ":"))
     (folder / "tokenizer.json").write_text(content + "\n", encoding="utf-8")
     added = {"lstrip": False, "normalized": False, "rstrip": False, "single_word": False, "special": True}
@@ -175,11 +203,14 @@ def save(name, model, tokenizer):
     del config["chat_template"]
     write_json(folder / "tokenizer_config.json", {
         **config, "additional_special_tokens": SPECIAL_TOKENS[1:], "added_tokens_decoder": {
-            str(tokenizer.token_to_id(text)): {"content": text, **added} for text in SPECIAL_TOKENS}})
+            str(tokenizer.token_to_id(text)): {"content": text, **added} for text in SPECIAL_TOKENS}, **others})
     for file in folder.iterdir():
         file.chmod(0o644)
 
 
 def load(name):
     """The committed checkpoint in float32 with plain attention."""
-    return CLASSES[name][1].from_pretrained(MODELS / name, dtype=torch.float32, attn_implementation="eager").eval()
+    model = CLASSES[name][1].from_pretrained(MODELS / name, dtype=torch.float32, attn_implementation="eager").eval()
+    if name == "qwen3-vl-moe":
+        model.set_experts_implementation("eager")
+    return model

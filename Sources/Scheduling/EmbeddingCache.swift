@@ -1,6 +1,6 @@
 /// Which pictures have their embeddings stored, where, and who still needs them.
 ///
-/// Bounded in entries and in pages (a page holds the rows of one tile). A request reserves all of its pictures or none;
+/// Bounded in entries and in pages (a page holds the rows of one tile, or some of a picture's). A request reserves all of its pictures or none;
 /// a reserved picture is never evicted; of the others the one used longest ago goes first.
 package struct EmbeddingCache: Sendable {
     /// How far a picture has come.
@@ -17,7 +17,7 @@ package struct EmbeddingCache: Sendable {
 
     /// A picture.
     package struct Entry: Sendable {
-        /// One page a tile, in order.
+        /// In the order of the rows; of tiles one page each.
         package let pages: [PageIndex]
         /// How far it has come.
         package fileprivate(set) var state = State.missing

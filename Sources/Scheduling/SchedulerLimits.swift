@@ -16,7 +16,7 @@ package struct SchedulerLimits: Sendable, Hashable {
     package var imageCapacity: Int
     /// Pages of embeddings.
     package var imagePageCount: Int
-    /// Rows of embeddings in such a page: the image tokens of a tile.
+    /// Rows of embeddings in such a page: the image tokens of a tile, or some of a picture's.
     package var rowsPerImagePage: Int
     /// The most tiles of a step.
     package var tilesPerStep: Int

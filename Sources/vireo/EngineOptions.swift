@@ -45,7 +45,7 @@ struct EngineOptions: ParsableArguments {
     @Option(
         name: .flag("visual_infer_batch_size"),
         help:
-            "The most tiles that go through the vision tower at once; by default 4 on a processor, 16 on a GPU."
+            "The most tiles (64 tokens of a picture that keeps its size) that go through the vision tower at once; by default 4 on a processor, 16 on a GPU."
     )
     var tilesPerStep: Int?
 

@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 import Tokenizers
 
-/// Whole answers of Qwen2-VL and Qwen2.5-VL through prompts and engine against the reference.
+/// Whole answers of Qwen2-VL, Qwen2.5-VL and Qwen3-VL through prompts and engine against the reference.
 struct QwenVLEngineTests {
     private func answer(_ golden: QwenGoldenCase, _ model: TestModel, _ engine: Engine) async throws -> Answer
     {

@@ -5,7 +5,7 @@ import Testing
 @testable import Images
 @testable import Models
 
-/// Qwen2-VL and Qwen2.5-VL against transformers in f32, on the reference's ids and positions.
+/// Qwen2-VL, Qwen2.5-VL and Qwen3-VL against transformers in f32, on the reference's ids and positions.
 @Suite struct QwenVLTests {
     private func pictures(_ golden: QwenGoldenCase, _ patches: PatchOptions) throws -> [ImageTiles] {
         try golden.images.map { image in
