@@ -6,7 +6,8 @@ import Tensors
 ///
 /// T tokens, S sequences, R rows of logits, P columns of the page table:
 ///
-///     ids T | image rows planes · T | positions axes · T | slots T | starts S + 1 | lengths S | page table S · P | logit rows R
+///     ids T | image rows planes · T | positions axes · T | slots T | starts S + 1 | lengths S | page table S · P |
+///     logit rows R
 struct PackedInputs {
     private(set) var values: [Int32] = []
     private let tokenCount: Int
@@ -22,8 +23,9 @@ struct PackedInputs {
 
     /// Packs `sequences`, none of them empty and those of one token first, for pages of `pageSize` tokens.
     ///
-    /// Tokens have `axisCount` positions, one or three, image tokens `planeCount` embeddings one after another. Up to `paddedCount` sequences of one token that store nothing are added. `resultRow` finds the row among the
-    /// results of the step before for a token that step chose.
+    /// Tokens have `axisCount` positions, one or three, image tokens `planeCount` embeddings one after another. Up to
+    /// `paddedCount` sequences of one token that store nothing are added. `resultRow` finds the row among the results of the
+    /// step before for a token that step chose.
     init(
         _ sequences: [SequenceStep], axisCount: Int, planeCount: Int, paddedCount: Int, pageColumns: Int,
         pageSize: Int,
