@@ -11,10 +11,12 @@ from transformers import AutoTokenizer, Qwen2_5_VLProcessor, Qwen2VLProcessor, Q
 from transformers.models.qwen2_vl import image_processing_pil_qwen2_vl as theirs
 
 import qwen3_vl_mistakes
+import qwen_moe_mistakes
 import qwen_vl_mistakes
 import tiling
 from check_references import floats
 from fixture_paths import GOLDEN, IMAGES, MODELS
+from make_qwen_moe import AHEAD, choices
 from make_qwen_vl import CASES, STEPS, decode, forward, picture, question, smart_resize
 from qwen_vl_models import CLASSES, PICTURES, load, make_tokenizer, settings, template, version4, version5
 
@@ -27,6 +29,7 @@ def check_model(name, tokenizer):
     golden = {case["name"]: case for case in json.loads((GOLDEN / f"{name}.json").read_text())["cases"]}
     assert len({tuple(case["greedy_ids"]) for case in golden.values()}) == len(CASES), "every case answers differently"
     model = load(name)
+    ahead = choices(model)
     for case, messages in CASES.items():
         asked, stored = question(model, tokenizer, messages), golden[case]
         assert asked.ids[0].tolist() == stored["input_ids"] and asked.positions[:, 0].tolist() == stored["positions"]
@@ -44,28 +47,37 @@ def check_model(name, tokenizer):
             print(f"  {name} {case}: decoding at 1-D positions moves logprobs by {moved:.4f}")
             assert moved > NOTICED
     print(f"  {name}: {len(CASES)} cases decode as transformers' generate does")
-    stored, asked = golden["three-images"], question(model, tokenizer, CASES["three-images"])
-    kind = qwen3_vl_mistakes if name == "qwen3-vl" else qwen_vl_mistakes
+    assert not ahead or min(ahead) > AHEAD, "a near tie between experts"
+    asked, expected = question(model, tokenizer, CASES["three-images"]), floats(golden["three-images"]["logits"])
+    kind = {"qwen3-vl": qwen3_vl_mistakes, "qwen3-vl-moe": qwen_moe_mistakes}.get(name, qwen_vl_mistakes)
     for mistake, change in kind.mistakes(model, asked):
         fresh, changed = load(name), types.SimpleNamespace(**vars(asked))
         change(fresh, changed)
-        logits, expected = forward(fresh, changed)[0].logits[0, -1], floats(stored["logits"])
-        moved, token = float((logits - expected).abs().max()), int(logits.argmax()) != int(expected.argmax())
-        print(f"  {name} {mistake:44} logits move by {moved:8.4f}{'  first token changes' if token else ''}")
-        assert moved > NOTICED, mistake
+        report(name, mistake, forward(fresh, changed)[0].logits[0, -1], expected)
+
+
+def report(name, mistake, logits, expected):
+    """Prints what a mistake does; ends on one that nothing would notice."""
+    moved, token = float((logits - expected).abs().max()), int(logits.argmax()) != int(expected.argmax())
+    print(f"  {name} {mistake:44} logits move by {moved:8.4f}{'  first token changes' if token else ''}")
+    assert moved > NOTICED, mistake
 
 
 def check_spellings(name, tokenizer):
     """The committed config and both spellings of it are the same to transformers."""
     config_class = CLASSES[name][0]
+    compare_spellings(name, [config_class.from_pretrained(MODELS / name)] + [
+        config_class(**spelling(name, *settings(name, tokenizer))) for spelling in (version4, version5)])
+
+
+def compare_spellings(name, read):
+    """These configs are the same, but for what does not matter."""
     ignored = {"_name_or_path", "transformers_version", "architectures", "dtype", "in_chans", "spatial_patch_size"}
 
     def values(config):
         if not isinstance(config, dict):
             return config
         return {key: values(value) for key, value in config.items() if key not in ignored}
-    read = [config_class.from_pretrained(MODELS / name)] + [
-        config_class(**spelling(name, *settings(name, tokenizer))) for spelling in (version4, version5)]
     read = [values(config.to_dict()) for config in read]
     differing = {key for one in read for key in read[0].keys() | one.keys() if one.get(key) != read[0].get(key)}
     assert not differing, [[one.get(key) for one in read] for key in differing]
@@ -75,7 +87,7 @@ def check_spellings(name, tokenizer):
 def check_processor(name):
     """transformers' own processor and template, with the folder's files, give the golden prompts, ids and pixels."""
     folder = MODELS / name
-    kind = {"qwen2-vl": Qwen2VLProcessor, "qwen2_5-vl": Qwen2_5_VLProcessor, "qwen3-vl": Qwen3VLProcessor}[name]
+    kind = {"qwen2-vl": Qwen2VLProcessor, "qwen2_5-vl": Qwen2_5_VLProcessor}.get(name, Qwen3VLProcessor)
     kind.check_argument_for_proper_class = lambda *arguments: None     # Its video part needs torchvision.
     stored = ((folder / "chat_template.jinja").read_text() if name == "qwen2_5-vl"
               else json.loads((folder / "chat_template.json").read_text())["chat_template"])

@@ -1,5 +1,5 @@
-"""Makes the tiny Qwen2-VL, Qwen2.5-VL and Qwen3-VL checkpoints and their golden references, as make_models.py and
-make_references.py do for InternVL.
+"""Makes the tiny Qwen2-VL, Qwen2.5-VL, Qwen3-VL and Qwen3-VL-MoE checkpoints and their golden references, as
+make_models.py and make_references.py do for InternVL.
 
     python make_qwen_vl.py [--check] [NAME...]
 
@@ -28,7 +28,7 @@ from qwen_vl_models import (
 )
 
 # Rows of embeddings: all up to so many, and how many of more.
-ROWS = {"qwen2-vl": (60, 24), "qwen2_5-vl": (60, 24), "qwen3-vl": (16, 16)}
+ROWS = {"qwen2-vl": (60, 24), "qwen2_5-vl": (60, 24), "qwen3-vl": (16, 16), "qwen3-vl-moe": (16, 16)}
 SHARED = {case["name"]: case["messages"] for case in cases.CASES}
 CASES = {
     "text-only": SHARED["text-only"], "non-ascii": SHARED["non-ascii"], "one-image": SHARED["one-tile"],
@@ -91,7 +91,7 @@ def question(model, tokenizer, messages):
 
 @torch.no_grad()
 def forward(model, asked):
-    """The prompt's output, the tower's rows, and a list of those that DeepStack adds (empty but for Qwen3-VL)."""
+    """The prompt's output, the tower's rows, and a list of those that DeepStack adds (empty before Qwen3-VL)."""
     rows, deep, encoded = None, [], None
     if asked.pixels is not None:
         tower = model.model.visual(asked.pixels, grid_thw=asked.grids, **asked.vision)
@@ -103,17 +103,17 @@ def forward(model, asked):
 
 
 @torch.no_grad()
-def decode(model, output, position):
+def decode(model, output, position, shape=(3, 1, 1)):
     """Greedy steps after a prompt whose next position is `position`; the end token does not stop them.
 
-    Positions are given, as transformers would keep those of the last prompt with a picture.
+    Positions are given (in this shape), as transformers would keep those of the last prompt with a picture.
     """
     steps = []
     for step in range(STEPS):
         best = torch.topk(torch.log_softmax(output.logits[0, -1], -1), 5)
         steps.append({"top_ids": best.indices.tolist(), "top_logprobs": [round(x, 6) for x in best.values.tolist()]})
         output = model(input_ids=best.indices[:1][None], past_key_values=output.past_key_values, use_cache=True,
-                       position_ids=torch.full((3, 1, 1), position + step))
+                       position_ids=torch.full(shape, position + step))
     return steps
 
 
@@ -138,10 +138,24 @@ def reference(model, tokenizer, name):
     return result
 
 
+def write(name, golden):
+    """Writes a file of references, a line for each case, and prints what matters about it."""
+    content = json.dumps(golden, ensure_ascii=False, separators=(",", ":"))
+    (GOLDEN / f"{name}.json").write_text(content.replace('{"name":', '\n{"name":') + "\n")
+    sizes = [sum(file.stat().st_size for file in files) for files in (
+        (MODELS / name).iterdir(), [GOLDEN / f"{name}.json"])]
+    print(name, "checkpoint and references:", *sizes, "bytes")
+    for case in golden["cases"]:
+        margin = min(step["top_logprobs"][0] - step["top_logprobs"][1] for step in case["steps"])
+        grids = [(image["grid_rows"], image["grid_columns"]) for image in case["images"]]
+        print(f"  {case['name']:12} {len(case['input_ids']):4} ids {grids} {len(set(case['greedy_ids']))} distinct,"
+              f" least margin {margin:.4f}, greedy {case['greedy_ids'][:10]}")
+
+
 def main():
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--check", action="store_true", help="only show that the references notice mistakes")
-    arguments.add_argument("names", nargs="*", help="qwen2-vl, qwen2_5-vl, qwen3-vl; all when left out")
+    arguments.add_argument("names", nargs="*", help=f"{', '.join(CLASSES)}; all when left out")
     arguments = arguments.parse_args()
     names, tokenizer = arguments.names or list(CLASSES), make_tokenizer()
     if arguments.check:
@@ -159,16 +173,7 @@ def main():
         golden = {"models": [name], "patch": look.patch, "merge": MERGE, "image_mean": look.mean, "image_std": look.std,
                   "min_pixels": look.min_pixels, "max_pixels": look.max_pixels, "vocabulary": text.vocab_size,
                   "hidden_size": text.hidden_size, "cases": found}
-        content = json.dumps(golden, ensure_ascii=False, separators=(",", ":"))
-        (GOLDEN / f"{name}.json").write_text(content.replace('{"name":', '\n{"name":') + "\n")  # A line for each case.
-        sizes = [sum(file.stat().st_size for file in files) for files in (
-            (MODELS / name).iterdir(), [GOLDEN / f"{name}.json"])]
-        print(name, "checkpoint and references:", *sizes, "bytes")
-        for case in found:
-            margin = min(step["top_logprobs"][0] - step["top_logprobs"][1] for step in case["steps"])
-            grids = [(image["grid_rows"], image["grid_columns"]) for image in case["images"]]
-            print(f"  {case['name']:12} {len(case['input_ids']):4} ids {grids} {len(set(case['greedy_ids']))} distinct,"
-                  f" least margin {margin:.4f}, greedy {case['greedy_ids'][:10]}")
+        write(name, golden)
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ MARK = "<|image_pad|>"
 # Searched for: no greedy step of any case is a near tie, no case repeats itself, none writes an image mark; with
 # experts, no choice among them is a near tie either.
 SEEDS = {"qwen2-vl": "qwen2-vl2279", "qwen2_5-vl": "qwen2_5-vl1177", "qwen3-vl": "qwen3-vl2363",
-         "qwen3-vl-moe": "qwen3-vl-moe0"}
+         "qwen3-vl-moe": "qwen3-vl-moe2185"}
 CLASSES = {"qwen2-vl": (Qwen2VLConfig, Qwen2VLForConditionalGeneration, torch.float16, "200KB"),
            "qwen2_5-vl": (Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, torch.bfloat16, "5GB"),
            "qwen3-vl": (Qwen3VLConfig, Qwen3VLForConditionalGeneration, torch.bfloat16, "5GB"),

@@ -32,6 +32,7 @@ package final class CPUDevice: Device {
 
     package func checkHeads(headDim: Int, turningPairs: Int) {}
     package func checkRows(_ count: Int) {}
+    package func checkExperts() {}
 
     package func allocate(byteCount: Int) throws(DeviceError) -> Storage {
         let length = max(64, byteCount)

@@ -85,6 +85,11 @@ package final class CUDADevice: Device, @unchecked Sendable {
         }
     }
 
+    package func checkExperts() throws(DeviceError) {
+        throw .failed(
+            "mixtures of experts are not supported on a GPU in this version; --device cpu runs them")
+    }
+
     package func allocate(byteCount: Int) throws(DeviceError) -> Storage {
         let storage = try Self.storage(stream, byteCount: byteCount)
         stream.fill(storage.address, byteCount: storage.byteCount)

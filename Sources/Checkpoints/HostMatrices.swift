@@ -33,6 +33,34 @@ extension Tensor {
         }
     }
 
+    /// A host matrix [R, C] on its side, [C, R].
+    package func transposed() throws(CheckpointError) -> Tensor {
+        let (rows, columns, size) = (shape.rowCount, shape.columnCount, elementType.byteCount)
+        return try unsafe filled([columns, rows], elementType) { source, target in
+            // In squares, so that what is read and what is written both stay in the cache.
+            let side = 32
+            for top in stride(from: 0, to: rows, by: side) {
+                for left in stride(from: 0, to: columns, by: side) {
+                    for column in left..<min(left + side, columns) {
+                        for row in top..<min(top + side, rows) {
+                            let (from, to) = ((row * columns + column) * size, (column * rows + row) * size)
+                            // Safe: elements of matrices of these sizes.
+                            if size == 2 {
+                                unsafe target.storeBytes(
+                                    of: source.loadUnaligned(fromByteOffset: from, as: UInt16.self),
+                                    toByteOffset: to, as: UInt16.self)
+                            } else {
+                                unsafe target.storeBytes(
+                                    of: source.loadUnaligned(fromByteOffset: from, as: UInt32.self),
+                                    toByteOffset: to, as: UInt32.self)
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
     /// A host matrix of zeros.
     package static func zeros(_ shape: Shape, _ elementType: ElementType) throws(CheckpointError) -> Tensor {
         let tensor = Tensor(

@@ -10,6 +10,9 @@ extension TextShape {
         if !keyHeads.isMultiple(of: rankCount), !rankCount.isMultiple(of: keyHeads) {
             return "\(keyHeads) heads of keys and values"
         }
+        if let width = experts?.intermediateSize, !width.isMultiple(of: rankCount) {
+            return "experts of \(width)"
+        }
         return intermediateSize.isMultiple(of: rankCount) ? nil : "an MLP of \(intermediateSize)"
     }
 }

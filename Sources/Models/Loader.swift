@@ -83,8 +83,15 @@ package struct Loader: Sendable {
     package func layers<Layer: Sendable>(
         _ count: Int, _ body: @escaping @Sendable (Loader) throws(ModelError) -> Layer,
     ) throws(ModelError) -> [Layer] {
+        try numberedLayers(count) { (loader, _) throws(ModelError) in try body(loader) }
+    }
+
+    /// The same with the number.
+    package func numberedLayers<Layer: Sendable>(
+        _ count: Int, _ body: @escaping @Sendable (Loader, Int) throws(ModelError) -> Layer,
+    ) throws(ModelError) -> [Layer] {
         try inParallel(count: count, threads: threads) { (index: Int) throws(ModelError) -> Layer in
-            try body(at(weights[index]))
+            try body(at(weights[index]), index)
         }
     }
 }

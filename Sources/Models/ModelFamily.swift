@@ -29,6 +29,7 @@ package enum ModelFamilies {
             QwenVLFamily.two,
             QwenVLFamily.twoAndAHalf,
             QwenVLFamily.three,
+            QwenVLFamily.threeOfExperts,
         ] + TextOnly.all
 
     /// Reads and checks the configuration of the checkpoint in `folder`; weights are not touched.

@@ -60,6 +60,7 @@ private struct NotingDevice: Device {
 
     func checkHeads(headDim: Int, turningPairs: Int) {}
     func checkRows(_ count: Int) {}
+    func checkExperts() {}
     func allocate(byteCount: Int) throws(DeviceError) -> Storage { .withoutMemory(byteCount: byteCount) }
     func write(_ bytes: UnsafeRawBufferPointer, to target: Tensor) {}
     func read(_ source: Tensor, into bytes: UnsafeMutableRawBufferPointer) {}

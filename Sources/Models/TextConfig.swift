@@ -19,9 +19,10 @@ enum TextConfig {
         let heads = try heads(section, kind, hiddenSize: hiddenSize)
         let rotary = try ConfiguredRotary(
             section, headDim: heads.headDim, mayTurnPartially: kind.mayTurnPartially)
+        let layerCount = try section.int("num_hidden_layers", atMost: 1 << 12)
         let epsilon = Float(try section.double("rms_norm_eps", atLeast: 0, atMost: 1, or: kind.epsilon))
-        return TextShape(
-            layerCount: try section.int("num_hidden_layers", atMost: 1 << 12),
+        var shape = TextShape(
+            layerCount: layerCount,
             hiddenSize: hiddenSize,
             intermediateSize: try section.int("intermediate_size", atMost: 1 << 20),
             heads: heads,
@@ -35,6 +36,25 @@ enum TextConfig {
             initializerRange: Float(
                 try section.double("initializer_range", atLeast: 0, atMost: 10, or: 0.02)),
             names: kind.names)
+        if kind.hasExperts { shape.experts = try experts(section, layerCount: layerCount) }
+        return shape
+    }
+
+    private static func experts(
+        _ section: ConfigSection, layerCount: Int,
+    ) throws(CheckpointError) -> ExpertShape {
+        let count = try section.int("num_experts", atMost: 1 << 12)
+        let step = try section.int("decoder_sparse_step", atMost: 1 << 12, or: 1)
+        let key = "mlp_only_layers"
+        let dense = section.value(key).map { $0.array?.compactMap(\.int) ?? [] } ?? []
+        guard section.value(key).map({ $0.array?.count == dense.count }) ?? true else {
+            throw section.refusal(key, "must be a list of layers")
+        }
+        return ExpertShape(
+            count: count, topCount: try section.int("num_experts_per_tok", atMost: count),
+            intermediateSize: try section.int("moe_intermediate_size", atMost: 1 << 20),
+            normalizes: try section.bool("norm_topk_prob", or: false),
+            layers: Set((0..<layerCount).filter { !dense.contains($0) && ($0 + 1).isMultiple(of: step) }))
     }
 
     private static func kind(_ section: ConfigSection, _ type: String?) throws(CheckpointError) -> TextKind {

@@ -17,6 +17,8 @@ struct TextKind {
     var hasWindow = false
     /// Whether `partial_rotary_factor` may be below 1.
     var mayTurnPartially = false
+    /// Whether some layers have experts in place of the MLP.
+    var hasExperts = false
     /// Values of a head where `head_dim` is absent; nil for hidden_size / num_attention_heads.
     var headDim: Int?
     /// ε of the norms where `rms_norm_eps` is absent.
@@ -33,5 +35,8 @@ struct TextKind {
         TextKind(
             modelType: "qwen3", biases: .setting(key: "attention_bias", fallback: false), hasHeadNorms: true,
             headDim: 128),
+        TextKind(
+            modelType: "qwen3_moe", biases: .setting(key: "attention_bias", fallback: false),
+            hasHeadNorms: true, hasExperts: true),
     ]
 }

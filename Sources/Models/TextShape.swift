@@ -8,6 +8,8 @@ package struct TextShape: Sendable, Hashable {
     package var hiddenSize: Int
     /// Width of the gated MLP.
     package var intermediateSize: Int
+    /// The experts that take the place of the MLP in some layers; nil for none.
+    package var experts: ExpertShape?
     /// Query, key and value heads.
     package var heads: HeadLayout
     /// Rows of the embedding and of the logits; may exceed the tokenizer's length.
@@ -63,4 +65,18 @@ package struct TextShape: Sendable, Hashable {
         self.initializerRange = initializerRange
         self.names = names
     }
+}
+
+/// Sizes and settings of a mixture of experts.
+package struct ExpertShape: Sendable, Hashable {
+    /// How many experts there are.
+    package var count: Int
+    /// How many a token goes to.
+    package var topCount: Int
+    /// Width of an expert's gated MLP.
+    package var intermediateSize: Int
+    /// Whether the shares of the chosen ones sum to one.
+    package var normalizes: Bool
+    /// The layers that have experts.
+    package var layers: Set<Int>
 }

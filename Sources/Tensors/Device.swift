@@ -19,6 +19,9 @@ package protocol Device: Sendable {
     /// Throws for rows of `count` values if it has no norm for them.
     func checkRows(_ count: Int) throws(DeviceError)
 
+    /// Throws where it has no mixtures of experts.
+    func checkExperts() throws(DeviceError)
+
     /// Zero-filled memory, aligned to 64 bytes.
     func allocate(byteCount: Int) throws(DeviceError) -> Storage
     /// Copies `bytes` from the host to the beginning of `target`.

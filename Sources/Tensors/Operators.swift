@@ -65,6 +65,14 @@ package protocol Operators: Sendable {
     func pagedAttention(
         qkv: Tensor, heads: HeadLayout, scale: Float, batch: AttentionBatch, cache: KVLayer, out: Tensor)
 
+    /// Adds a mixture of experts to the stream: stream[t] += Σⱼ pⱼ · expertⱼ(x[t]) over the `topCount` experts of the largest
+    /// logits[t], pⱼ being softmax(logits[t]) there, divided by their sum if `mixture` says so.
+    ///
+    /// An expert is down(silu(gate(x)) · up(x)) of `mixture`'s weights. x is an operand [T, H], logits f32 [T, experts], stream
+    /// f32 [T, H]; `scratch` is f32 [T, 2 · H + 3 · I] for experts of width I.
+    func mixExperts(
+        _ x: Tensor, logits: Tensor, mixture: ExpertMixture, scratch: Tensor, addingTo stream: Tensor)
+
     // MARK: Vision tower
 
     /// Rotates queries and keys in place as `rotateAndStore` does without norms; the values stay.
@@ -127,6 +135,30 @@ package enum GELU: Sendable, Hashable {
     case tanh
     /// v / (1 + exp(−1.702 · v)), which some call quick.
     case logistic
+}
+
+/// Experts to choose from.
+package struct ExpertMixture: Sendable {
+    /// For each expert [2 · I, H]: the gate, then up.
+    package let gateUp: [any LinearWeights]
+    /// For each expert [H, I].
+    package let down: [any LinearWeights]
+    /// How many experts a token goes to.
+    package let topCount: Int
+    /// Whether their shares sum to one.
+    package let normalizes: Bool
+
+    /// Takes weights of as many experts, at least `topCount`.
+    package init(
+        gateUp: [any LinearWeights], down: [any LinearWeights], topCount: Int, normalizes: Bool,
+    ) {
+        precondition(
+            gateUp.count == down.count && (1...gateUp.count).contains(topCount), "experts to choose from")
+        self.gateUp = gateUp
+        self.down = down
+        self.topCount = topCount
+        self.normalizes = normalizes
+    }
 }
 
 /// How the columns of fused query-key-value rows are divided.

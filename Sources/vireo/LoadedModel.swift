@@ -152,6 +152,7 @@ struct LoadedModel {
         do throws(DeviceError) {
             try device.checkHeads(headDim: heads, turningPairs: turning)
             try device.checkRows(description.text.hiddenSize)
+            if description.text.experts != nil { try device.checkExperts() }
             guard let vision = description.vision else { return }
             try device.checkHeads(
                 headDim: vision.headDim, turningPairs: vision.cut.isWhole ? vision.headDim / 2 : 0)

@@ -72,6 +72,8 @@ extension CUDATests {
                 }
                 #expect(message.hasPrefix("\(pairs) turning pairs a head are not supported on a GPU"))
             }
+            let experts = CUDABackendTests.refusal { try device.checkExperts() }
+            #expect(experts.hasPrefix("mixtures of experts are not supported on a GPU"))
             try device.checkRows(16_384)
             let message = CUDABackendTests.refusal { try device.checkRows(16_385) }
             #expect(message.hasPrefix("rows of 16385 values are not supported on a GPU"))

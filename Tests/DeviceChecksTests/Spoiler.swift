@@ -26,6 +26,7 @@ final class Spoiler: Device {
     func checkHeads(headDim: Int, turningPairs: Int) throws(DeviceError) {
         try base.checkHeads(headDim: headDim, turningPairs: turningPairs)
     }
+    func checkExperts() throws(DeviceError) { try base.checkExperts() }
     func checkRows(_ count: Int) throws(DeviceError) { try base.checkRows(count) }
     func allocate(byteCount: Int) throws(DeviceError) -> Storage { try base.allocate(byteCount: byteCount) }
     func write(_ bytes: UnsafeRawBufferPointer, to target: Tensor) { unsafe base.write(bytes, to: target) }
@@ -105,6 +106,12 @@ private struct SpoilingOperators: Operators {
     func addRows(of table: Tensor, rows: Tensor, weights: Tensor?, to out: Tensor) {
         base.addRows(of: table, rows: rows, weights: weights, to: out)
         spoil("addRows", out)
+    }
+    func mixExperts(
+        _ x: Tensor, logits: Tensor, mixture: ExpertMixture, scratch: Tensor, addingTo stream: Tensor,
+    ) {
+        base.mixExperts(x, logits: logits, mixture: mixture, scratch: scratch, addingTo: stream)
+        spoil("mixExperts", stream)
     }
     func clear(_ x: Tensor) {
         base.clear(x)

@@ -83,7 +83,8 @@ import Testing
             }
         }
         print("\(name): logits differ by at most \(largest)")
-        #expect(largest < 2e-4)
+        // Of the mixture of experts the reference's own logits move by 1.8e-4 when it computes in float64.
+        #expect(largest < (name == "qwen3-vl-moe" ? 4e-4 : 2e-4))
     }
 
     @Test(arguments: QwenGoldenFile.models)
@@ -110,7 +111,7 @@ import Testing
             #expect(
                 vision.deepLayers == [0, 2] && vision.positionSide == 4 && vision.mean == [0.5, 0.5, 0.5])
         }
-        let isThird = name == "qwen3-vl"
+        let isThird = name.hasPrefix("qwen3-vl")
         #expect(text.rotary.sections == (isThird ? [4, 2, 2] : [2, 3, 3]))
         #expect(text.rotary.isInterleaved == isThird && (text.queryKeyEpsilon != nil) == isThird)
         #expect(text.biases == (isThird ? [] : .qkv))

@@ -1,5 +1,6 @@
 import CPUBackend
 import Checkpoints
+import Foundation
 import JSON
 import Tensors
 import TestSupport
@@ -67,6 +68,44 @@ import Testing
             try model.encode(
                 tiles: try device.makeTensor([1, 1, 1, 3], .u8), grids: [], workspace: workspace)
         }
+    }
+
+    /// The answers to a text-only checkpoint.
+    private struct Golden: Decodable {
+        struct Case: Decodable {
+            let name: String
+            let inputIds: [Int32]
+            let logits: String
+            let greedyIds: [Int32]
+        }
+        let cases: [Case]
+    }
+
+    @Test func `a mixture of experts by itself gives the reference's tokens`() throws {
+        let decoder = JSONDecoder()
+        decoder.keyDecodingStrategy = .convertFromSnakeCase
+        let golden = try decoder.decode(Golden.self, from: Data(Fixtures.bytes("golden/qwen3-moe.json")))
+        let driver = try FixtureModel.driver("qwen3-moe", as: .f32)
+        #expect(driver.model.description.text.experts?.layers == [1, 3])
+        var largest: Float = 0
+        for example in golden.cases {
+            for chunk in [Int.max, 7] {
+                let sequence = PagedDriver.Sequence(images: try driver.device.makeTensor([1, 40], .f32))
+                var logits: [Float] = [], rest = example.inputIds[...]
+                while !rest.isEmpty {
+                    logits = try driver.extend(sequence, by: Array(rest.prefix(chunk)))
+                    rest = rest.dropFirst(chunk)
+                }
+                largest = max(largest, largestDifference(logits, Fixtures.floats(example.logits)))
+                for expected in example.greedyIds {
+                    #expect(likeliest(1, of: logits) == [expected], "\(example.name)")
+                    logits = try driver.extend(sequence, by: [expected])
+                }
+                driver.release(sequence)
+            }
+        }
+        print("qwen3-moe: logits differ by at most \(largest)")
+        #expect(largest < 2e-4)
     }
 
     @Test func `an architecture and a type that disagree are refused`() throws {

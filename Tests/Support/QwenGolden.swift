@@ -13,7 +13,7 @@ package struct QwenGoldenFile: Decodable, Sendable {
     package let cases: [QwenGoldenCase]
 
     /// The checkpoint folders.
-    package static let models = ["qwen2-vl", "qwen2_5-vl", "qwen3-vl"]
+    package static let models = ["qwen2-vl", "qwen2_5-vl", "qwen3-vl", "qwen3-vl-moe"]
 
     /// The answers for `model`.
     package static func of(_ model: String) throws -> QwenGoldenFile {

@@ -9,6 +9,7 @@ package struct QwenVLFamily: ModelFamily {
     enum Version: Sendable { case two, twoAndAHalf, three }
 
     private let version: Version
+    private let textKind: String
     package let architectures: [String]
     package let modelTypes: [String]
 
@@ -20,9 +21,15 @@ package struct QwenVLFamily: ModelFamily {
 
     /// Qwen3-VL.
     static let three = QwenVLFamily(.three, "Qwen3VLForConditionalGeneration", "qwen3_vl")
+    /// Qwen3-VL with experts.
+    static let threeOfExperts = QwenVLFamily(
+        .three, text: "qwen3_moe", "Qwen3VLMoeForConditionalGeneration", "qwen3_vl_moe")
 
-    private init(_ version: Version, _ architecture: String, _ modelType: String) {
+    private init(
+        _ version: Version, text: String? = nil, _ architecture: String, _ modelType: String,
+    ) {
         self.version = version
+        textKind = text ?? (version == .three ? "qwen3" : "qwen2")
         architectures = [architecture]
         modelTypes = [modelType]
     }
@@ -41,9 +48,8 @@ package struct QwenVLFamily: ModelFamily {
         let config = files.config
         // Version 4 has the text tower's settings beside `vision_config`.
         let text = try config.section("text_config") ?? config
-        let kind = version == .three ? "qwen3" : "qwen2"
         let shape = try TextConfig.read(
-            text, kind: kind, tied: try config.bool("tie_word_embeddings", or: false))
+            text, kind: textKind, tied: try config.bool("tie_word_embeddings", or: false))
         guard shape.rotary.sections != nil else {
             throw text.refusal("mrope_section", "is missing from the rotary embedding's parameters")
         }
@@ -58,7 +64,7 @@ package struct QwenVLFamily: ModelFamily {
                 "vision_config.deepstack_visual_indexes", "has more entries than text layers")
         }
         return ModelDescription(
-            modelType: modelTypes[0], textModelType: kind, text: shape, vision: vision,
+            modelType: modelTypes[0], textModelType: textKind, text: shape, vision: vision,
             storedType: try StoredType.read(config, text: text),
             generation: try GenerationDefaults(files, text: text, vocabularyCount: shape.vocabularyCount))
     }

@@ -12,6 +12,7 @@ package struct TextOnly: ModelFamily {
         TextOnly("InternLM2ForCausalLM", "internlm2"), TextOnly("LlamaForCausalLM", "llama"),
         TextOnly("MistralForCausalLM", "mistral"), TextOnly("Phi3ForCausalLM", "phi3"),
         TextOnly("Qwen2ForCausalLM", "qwen2"), TextOnly("Qwen3ForCausalLM", "qwen3"),
+        TextOnly("Qwen3MoeForCausalLM", "qwen3_moe"),
     ]
 
     private init(_ architecture: String, _ modelType: String) {

@@ -7,7 +7,21 @@ struct DecoderStack: Sendable {
         let attentionNorm: InputNorm
         let attention: Attention
         let mlpNorm: InputNorm
-        let mlp: GatedMLP
+        let mlp: MLP
+    }
+
+    private enum MLP: Sendable {
+        case gated(GatedMLP)
+        case experts(Experts)
+
+        func callAsFunction(
+            _ x: LinearInput, addingTo stream: Tensor, workspace: Workspace,
+        ) throws(DeviceError) {
+            switch self {
+            case .gated(let mlp): try mlp(x, addingTo: stream, workspace: workspace)
+            case .experts(let experts): try experts(x, addingTo: stream, workspace: workspace)
+            }
+        }
     }
 
     private let hiddenSize: Int
@@ -37,14 +51,22 @@ struct DecoderStack: Sendable {
                 headLoader, names.head, outputs: shape.vocabularyCount, inputs: shape.hiddenSize,
                 hasBias: false)
         }
-        layers = try loader["layers"].layers(shape.layerCount) { (loader) throws(ModelError) in
-            Layer(
+        layers = try loader["layers"].numberedLayers(shape.layerCount) {
+            (loader, index) throws(ModelError) in
+            let inner = loader[names.mlp]
+            let mlp: MLP
+            if let experts = shape.experts, experts.layers.contains(index) {
+                mlp = .experts(try Experts(inner, experts, hidden: shape.hiddenSize))
+            } else {
+                mlp = .gated(try GatedMLP(inner, shape))
+            }
+            return Layer(
                 attentionNorm: try InputNorm(
                     loader, names.attentionNorm, count: shape.hiddenSize, epsilon: shape.epsilon),
                 attention: try Attention(loader[names.attention], shape),
                 mlpNorm: try InputNorm(
                     loader, names.mlpNorm, count: shape.hiddenSize, epsilon: shape.epsilon),
-                mlp: try GatedMLP(loader[names.mlp], shape))
+                mlp: mlp)
         }
         norm = try InputNorm(loader, "norm", count: shape.hiddenSize, epsilon: shape.epsilon)
         rotary = try ModelError.wrapping { () throws(DeviceError) in

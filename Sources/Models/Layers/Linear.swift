@@ -2,7 +2,7 @@ import Tensors
 
 /// A product with one weight matrix, or with several stacked on their rows.
 struct Linear: Sendable {
-    private let weights: any LinearWeights
+    let weights: any LinearWeights
     private let operators: any Operators
 
     /// Takes `name.weight` [outputs, inputs] and, if it has one, `name.bias` [outputs].
