@@ -41,7 +41,9 @@ def check_model(name, tokenizer):
             do_sample=False, max_new_tokens=STEPS, min_new_tokens=STEPS, eos_token_id=[], **pictures)
         assert made[0, -STEPS:].tolist() == stored["greedy_ids"], case
         if pictures:
+            rightly = len(ahead)
             late = decode(model, output, asked.ids.shape[1])
+            del ahead[rightly:]
             moved = max(abs(a - b) for step, other in zip(late[1:], stored["steps"][1:])
                         for a, b in zip(step["top_logprobs"], other["top_logprobs"]))
             print(f"  {name} {case}: decoding at 1-D positions moves logprobs by {moved:.4f}")

@@ -43,7 +43,9 @@ enum TextConfig {
     private static func experts(
         _ section: ConfigSection, layerCount: Int,
     ) throws(CheckpointError) -> ExpertShape {
-        let count = try section.int("num_experts", atMost: 1 << 12)
+        // Version 5 writes the number under the other name.
+        let countKey = section.value("num_experts") == nil ? "num_local_experts" : "num_experts"
+        let count = try section.int(countKey, atMost: 1 << 12)
         let step = try section.int("decoder_sparse_step", atMost: 1 << 12, or: 1)
         let key = "mlp_only_layers"
         let dense = section.value(key).map { $0.array?.compactMap(\.int) ?? [] } ?? []

@@ -83,8 +83,7 @@ import Testing
             }
         }
         print("\(name): logits differ by at most \(largest)")
-        // Of the mixture of experts the reference's own logits move by 1.8e-4 when it computes in float64.
-        #expect(largest < (name == "qwen3-vl-moe" ? 4e-4 : 2e-4))
+        #expect(largest < 2e-4)
     }
 
     @Test(arguments: QwenGoldenFile.models)

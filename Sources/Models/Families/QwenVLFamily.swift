@@ -48,8 +48,10 @@ package struct QwenVLFamily: ModelFamily {
         let config = files.config
         // Version 4 has the text tower's settings beside `vision_config`.
         let text = try config.section("text_config") ?? config
-        let shape = try TextConfig.read(
+        var shape = try TextConfig.read(
             text, kind: textKind, tied: try config.bool("tie_word_embeddings", or: false))
+        // Whatever norm_topk_prob says.
+        shape.experts?.normalizes = true
         guard shape.rotary.sections != nil else {
             throw text.refusal("mrope_section", "is missing from the rotary embedding's parameters")
         }

@@ -15,21 +15,15 @@ struct Experts: Sendable {
     init(_ loader: Loader, _ experts: ExpertShape, hidden: Int) throws(ModelError) {
         router = try Linear(loader, "gate", outputs: experts.count, inputs: hidden, hasBias: false)
         let below = loader["experts"], width = experts.intermediateSize, part = loader.part(of: width)
-        let isStacked = below.weights.has("gate_up_proj")
-        let stacks: (gateUp: Tensor, down: Tensor)? =
-            isStacked
-            ? (
-                try below.take("gate_up_proj", shape: [experts.count, hidden, 2 * width]),
-                try below.take("down_proj", shape: [experts.count, width, hidden])
-            ) : nil
+        let stacks = try Stacks(below, experts, hidden: hidden)
         var gateUp: [any LinearWeights] = [], down: [any LinearWeights] = []
         for expert in 0..<experts.count {
             // [I, hidden] twice, and [hidden, I]
             let gate: Tensor, up: Tensor, back: Tensor
             if let stacks {
-                let both = try Self.turned(stacks.gateUp[expert..<(expert + 1)], [hidden, 2 * width])
+                let both = try stacks.matrix(expert, of: stacks.gateUp)
                 (gate, up) = (both[part], both[part.shifted(by: width)])
-                back = try Self.turned(stacks.down[expert..<(expert + 1)], [width, hidden])
+                back = try stacks.matrix(expert, of: stacks.down)
             } else {
                 let own = below[String(expert)]
                 gate = try own.take("gate_proj.weight", shape: [width, hidden])[part]
@@ -46,9 +40,35 @@ struct Experts: Sendable {
         operators = loader.device.operators
     }
 
-    /// A host matrix that the file has on its side.
-    private static func turned(_ matrix: Tensor, _ shape: Shape) throws(ModelError) -> Tensor {
-        try ModelError.wrapping { () throws(CheckpointError) in try matrix.reshaped(shape).transposed() }
+    /// The matrices of all experts together.
+    private struct Stacks {
+        let gateUp: Tensor
+        let down: Tensor
+        /// Whether each matrix has its inputs in rows, as the published files do; transformers 5 writes outputs in rows.
+        let areOnTheirSide: Bool
+
+        /// Nil for a checkpoint that has the experts one by one.
+        init?(_ loader: Loader, _ experts: ExpertShape, hidden: Int) throws(ModelError) {
+            guard loader.weights.has("gate_up_proj") else { return nil }
+            let (count, width) = (experts.count, experts.intermediateSize)
+            if let turned = try? loader.take("gate_up_proj", shape: [count, hidden, 2 * width]) {
+                gateUp = turned
+                down = try loader.take("down_proj", shape: [count, width, hidden])
+                areOnTheirSide = true
+            } else {
+                gateUp = try loader.take("gate_up_proj", shape: [count, 2 * width, hidden])
+                down = try loader.take("down_proj", shape: [count, hidden, width])
+                areOnTheirSide = false
+            }
+        }
+
+        /// A host matrix [outputs, inputs] of one expert.
+        func matrix(_ expert: Int, of stack: Tensor) throws(ModelError) -> Tensor {
+            let (rows, columns) = (stack.shape[1], stack.shape[2])
+            let matrix = stack[expert..<(expert + 1)].reshaped([rows, columns])
+            guard areOnTheirSide else { return matrix }
+            return try ModelError.wrapping { () throws(CheckpointError) in try matrix.transposed() }
+        }
     }
 
     /// Adds what the experts make of `x` [T, hidden] to `residual` f32 [T, hidden].
