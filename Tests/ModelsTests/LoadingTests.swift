@@ -30,6 +30,31 @@ import Testing
         }
     }
 
+    /// A checkpoint whose stacks of experts have outputs in rows.
+    private struct Upright: TensorSource {
+        let inner: Checkpoint
+        var name: String { inner.name }
+        var byteCount: Int { inner.byteCount }
+        var tensorNames: [String] { inner.tensorNames }
+        func has(_ tensor: String) -> Bool { inner.has(tensor) }
+
+        func tensor(_ tensor: String, shape: Shape) throws(CheckpointError) -> Tensor {
+            guard tensor.contains(".experts.") else { return try inner.tensor(tensor, shape: shape) }
+            let stack = try inner.tensor(tensor, shape: [shape[0], shape[2], shape[1]])
+            let device = CPUDevice(threadCount: 1)
+            do {
+                let upright = try device.makeTensor(shape, stack.elementType)
+                for expert in 0..<shape[0] {
+                    let matrix = stack[expert..<(expert + 1)].reshaped([shape[2], shape[1]])
+                    let turned = try matrix.transposed()
+                    let bytes = turned.withHostBytes { unsafe Array($0) }
+                    device.write(bytes[...], to: upright[expert..<(expert + 1)])
+                }
+                return upright
+            } catch { throw .missingTensor(tensor: tensor, folder: name) }
+        }
+    }
+
     private let device = CPUDevice(threadCount: 1, exact: true)
 
     @Test(
@@ -143,5 +168,20 @@ import Testing
             _ = try ModelFamilies.load(
                 folder: folder, description: description, device: device, elementType: .f32)
         } throws: { "\($0)".contains("pickle is never loaded") }
+    }
+
+    @Test func `stacks of experts load with inputs or outputs in rows`() throws {
+        let checkpoint = try Checkpoint(folder: Fixtures.folder("qwen3-vl-moe"))
+        let description = try ModelFamilies.describe(Fixtures.folder("qwen3-vl-moe"))
+        let example = try #require(QwenGoldenFile.of("qwen3-vl-moe").cases.first { $0.images.isEmpty })
+        for source in [checkpoint, Upright(inner: checkpoint)] as [any TensorSource] {
+            let model = try ModelFamilies.load(
+                source, description: description, device: device, elementType: .f32)
+            let driver = try PagedDriver(model, device: device, elementType: .f32)
+            driver.places = { index in Array(repeating: Int32(index), count: 3) }
+            let sequence = PagedDriver.Sequence(images: try device.makeTensor([1, 48], .f32))
+            let logits = try driver.extend(sequence, by: example.inputIds)
+            #expect(largestDifference(logits, Fixtures.floats(example.logits)) < 2e-4)
+        }
     }
 }
