@@ -4,6 +4,7 @@ import Prompts
 import Scheduling
 import Tensors
 import TestSupport
+import Testing
 
 /// An answer, collected.
 struct Answer {
@@ -17,14 +18,34 @@ struct Answer {
     private(set) var finish: FinishReason?
 
     /// 32 greedy tokens for a golden case.
-    init(of golden: GoldenCase, _ model: TestModel, _ engine: Engine, topLogprobCount: Int = 0) async throws {
+    init(
+        of golden: some GoldenQuestion, _ model: TestModel, _ engine: Engine, topLogprobCount: Int = 0,
+    ) async throws {
         let sampling = try SamplingParameters(
             maxNewTokens: golden.greedyIds.count, ignoresEnd: true, topLogprobCount: topLogprobCount)
         try await self.init(
             engine.submit(
-                try model.prompt(of: golden),
-                images: try model.images(of: golden).map { ImageSource(tiles: $0.tiles) },
-                sampling: sampling))
+                try golden.prompt(model),
+                images: try golden.images(model).map { ImageSource(tiles: $0.tiles) }, sampling: sampling))
+    }
+
+    /// Asks all of `cases` at once, each `times`, and expects the reference's tokens.
+    static func expectTokens(
+        of cases: [some GoldenQuestion], times: Int = 1, _ model: TestModel, _ engine: Engine,
+        _ what: String = "",
+    ) async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for golden in cases {
+                for _ in 0..<times {
+                    group.addTask {
+                        let answer = try await Answer(of: golden, model, engine)
+                        #expect(answer.tokens == golden.greedyIds, "\(what) \(golden.name)")
+                        #expect(answer.finish == .length)
+                    }
+                }
+            }
+            try await group.waitForAll()
+        }
     }
 
     /// Everything a stream brings.
@@ -41,4 +62,34 @@ struct Answer {
             }
         }
     }
+}
+
+extension EngineConfiguration {
+    /// Leaves so little room that requests give way, chunks end within pictures and pictures are evicted.
+    mutating func cramp(cachedTokens count: Int) {
+        cachedTokens = count
+        pageSize = 8
+        chunkSize = 7
+        tokensPerStep = 24
+        tilesPerStep = 1
+        imageCapacity = 3
+    }
+}
+
+/// A conversation whose answer is known.
+protocol GoldenQuestion: Sendable {
+    var name: String { get }
+    var greedyIds: [Int32] { get }
+    func prompt(_ model: TestModel) throws -> PreparedPrompt
+    func images(_ model: TestModel) throws -> [PlannedImage]
+}
+
+extension GoldenCase: GoldenQuestion {
+    func prompt(_ model: TestModel) throws -> PreparedPrompt { try model.prompt(of: self) }
+    func images(_ model: TestModel) throws -> [PlannedImage] { try model.images(of: self) }
+}
+
+extension QwenGoldenCase: GoldenQuestion {
+    func prompt(_ model: TestModel) throws -> PreparedPrompt { try model.prompt(of: self) }
+    func images(_ model: TestModel) throws -> [PlannedImage] { try model.images(of: self) }
 }

@@ -15,16 +15,7 @@ struct GoldenEngineTests {
     func `all conversations at once give the reference's tokens`(name: String) async throws {
         let model = try TestModel(name)
         let engine = try model.makeEngine { $0.tokensPerStep = 96 }
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            for golden in cases(name) {
-                group.addTask {
-                    let answer = try await Answer(of: golden, model, engine)
-                    #expect(answer.tokens == golden.greedyIds, "\(golden.name)")
-                    #expect(answer.finish == .length)
-                }
-            }
-            try await group.waitForAll()
-        }
+        try await Answer.expectTokens(of: cases(name), model, engine)
         await engine.shutDown(drainSeconds: 0)
         #expect(engine.statistics().usedPages == 0 && engine.statistics().referencedImages == 0)
     }
@@ -51,25 +42,8 @@ struct GoldenEngineTests {
 
     @Test func `with few pages, small chunks and one cached picture the tokens stay the same`() async throws {
         let model = try TestModel("internvl-qwen2-opengvlab")
-        let engine = try model.makeEngine { configuration in
-            configuration.cachedTokens = 384
-            configuration.pageSize = 8
-            configuration.chunkSize = 7
-            configuration.tokensPerStep = 24
-            configuration.tilesPerStep = 1
-            configuration.imageCapacity = 3
-        }
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            for golden in cases("internvl-qwen2-opengvlab") {
-                for _ in 0..<3 {
-                    group.addTask {
-                        let answer = try await Answer(of: golden, model, engine)
-                        #expect(answer.tokens == golden.greedyIds, "\(golden.name)")
-                    }
-                }
-            }
-            try await group.waitForAll()
-        }
+        let engine = try model.makeEngine { $0.cramp(cachedTokens: 384) }
+        try await Answer.expectTokens(of: cases("internvl-qwen2-opengvlab"), times: 3, model, engine)
         let statistics = engine.statistics()
         #expect(statistics.requestsPreempted > 0 && statistics.imageCacheEvictions > 0)
         await engine.shutDown(drainSeconds: 0)

@@ -8,15 +8,6 @@ import Tokenizers
 
 /// Whole answers of Qwen2-VL, Qwen2.5-VL and Qwen3-VL through prompts and engine against the reference.
 struct QwenVLEngineTests {
-    private func answer(_ golden: QwenGoldenCase, _ model: TestModel, _ engine: Engine) async throws -> Answer
-    {
-        try await Answer(
-            engine.submit(
-                try model.prompt(of: golden),
-                images: try model.images(of: golden).map { ImageSource(tiles: $0.tiles) },
-                sampling: try SamplingParameters(maxNewTokens: golden.greedyIds.count, ignoresEnd: true)))
-    }
-
     @Test(arguments: QwenGoldenFile.models)
     func `a conversation becomes the reference's ids and positions`(name: String) throws {
         let model = try TestModel(name)
@@ -71,17 +62,7 @@ struct QwenVLEngineTests {
     func `all at once, and again from the caches, give the reference's tokens`(name: String) async throws {
         let model = try TestModel(name), cases = try QwenGoldenFile.of(name).cases
         let engine = try model.makeEngine { $0.tokensPerStep = 96 }
-        for _ in 0..<2 {
-            try await withThrowingTaskGroup(of: Void.self) { group in
-                for golden in cases {
-                    group.addTask {
-                        let answer = try await answer(golden, model, engine)
-                        #expect(answer.tokens == golden.greedyIds, "\(golden.name)")
-                    }
-                }
-                try await group.waitForAll()
-            }
-        }
+        for _ in 0..<2 { try await Answer.expectTokens(of: cases, model, engine) }
         // Each picture went through the tower once.
         #expect(engine.statistics().imagesEncoded == Set(cases.flatMap(\.images).map(\.file)).count)
         await engine.shutDown(drainSeconds: 0)
@@ -93,25 +74,8 @@ struct QwenVLEngineTests {
         name: String,
     ) async throws {
         let model = try TestModel(name)
-        let engine = try model.makeEngine { configuration in
-            configuration.cachedTokens = 512
-            configuration.pageSize = 8
-            configuration.chunkSize = 7
-            configuration.tokensPerStep = 24
-            configuration.tilesPerStep = 1
-            configuration.imageCapacity = 3
-        }
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            for golden in try QwenGoldenFile.of(name).cases {
-                for _ in 0..<3 {
-                    group.addTask {
-                        let answer = try await answer(golden, model, engine)
-                        #expect(answer.tokens == golden.greedyIds, "\(golden.name)")
-                    }
-                }
-            }
-            try await group.waitForAll()
-        }
+        let engine = try model.makeEngine { $0.cramp(cachedTokens: 512) }
+        try await Answer.expectTokens(of: QwenGoldenFile.of(name).cases, times: 3, model, engine)
         let statistics = engine.statistics()
         #expect(statistics.requestsPreempted > 0 && statistics.imageCacheEvictions > 0)
         await engine.shutDown(drainSeconds: 0)
@@ -125,15 +89,7 @@ struct QwenVLEngineTests {
             configuration.maxSequenceLength = 256
             configuration.tokensPerStep = 256
         }
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            for golden in cases {
-                group.addTask {
-                    let answer = try await answer(golden, model, engine)
-                    #expect(answer.tokens == golden.greedyIds, "\(golden.name)")
-                }
-            }
-            try await group.waitForAll()
-        }
+        try await Answer.expectTokens(of: cases, model, engine)
         await engine.shutDown(drainSeconds: 0)
     }
 

@@ -49,16 +49,9 @@ struct RankTests {
         let model = try TestModel(name)
         for (count, towers) in try divisions(name) {
             let engine = try engine(name, count, towers: towers) { $0.tokensPerStep = 96 }
-            try await withThrowingTaskGroup(of: Void.self) { group in
-                for golden in GoldenFile.of(name).cases where golden.tiling.thumbnail != false {
-                    group.addTask {
-                        let answer = try await Answer(of: golden, model, engine)
-                        #expect(
-                            answer.tokens == golden.greedyIds, "\(count) ranks, \(towers): \(golden.name)")
-                    }
-                }
-                try await group.waitForAll()
-            }
+            try await Answer.expectTokens(
+                of: GoldenFile.of(name).cases.filter { $0.tiling.thumbnail != false }, model, engine,
+                "\(count) ranks, \(towers) towers:")
             #expect(engine.failure == nil)
             await engine.shutDown(drainSeconds: 0)
         }
@@ -69,21 +62,8 @@ struct RankTests {
         let model = try TestModel(name)
         for (count, towers) in try divisions(name) {
             let engine = try engine(name, count, towers: towers)
-            try await withThrowingTaskGroup(of: Void.self) { group in
-                for golden in try QwenGoldenFile.of(name).cases {
-                    group.addTask {
-                        let answer = try await Answer(
-                            engine.submit(
-                                try model.prompt(of: golden),
-                                images: try model.images(of: golden).map { ImageSource(tiles: $0.tiles) },
-                                sampling: try SamplingParameters(
-                                    maxNewTokens: golden.greedyIds.count, ignoresEnd: true)))
-                        #expect(
-                            answer.tokens == golden.greedyIds, "\(count) ranks, \(towers): \(golden.name)")
-                    }
-                }
-                try await group.waitForAll()
-            }
+            try await Answer.expectTokens(
+                of: QwenGoldenFile.of(name).cases, model, engine, "\(count) ranks, \(towers) towers:")
             await engine.shutDown(drainSeconds: 0)
         }
     }
