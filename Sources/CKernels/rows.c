@@ -98,6 +98,20 @@ bool vireo_gather_rows(
     return true;
 }
 
+void vireo_sum_everywhere(float *const *parts, size_t count, size_t first, size_t last) {
+    enum { block = 1024 };
+    float sum[block];
+    for (size_t start = first; start < last; start += block) {
+        size_t size = last - start < block ? last - start : block;
+        memcpy(sum, parts[0] + start, size * sizeof(float));
+        for (size_t j = 1; j < count; j++) {
+            const float *part = parts[j] + start;
+            for (size_t i = 0; i < size; i++) sum[i] += part[i];
+        }
+        for (size_t k = 0; k < count; k++) memcpy(parts[k] + start, sum, size * sizeof(float));
+    }
+}
+
 struct added {
     const float *table, *weights;
     const int32_t *rows;

@@ -1,3 +1,4 @@
+import CKernels
 import Glibc
 import Synchronization
 package import Tensors
@@ -9,6 +10,8 @@ package import Tensors
 package final class ThreadCollective: Collective {
     package let rank: Int
     private let meeting: Meeting
+    /// All meetings of the ranks, this one among them.
+    private let meetings: [Meeting]
 
     /// One for each of `count` ranks that meet with one another, and one for the rank's group of `size` ranks; a rank that
     /// abandons one abandons both.
@@ -18,22 +21,25 @@ package final class ThreadCollective: Collective {
         precondition(count > 0 && size > 0 && count.isMultiple(of: size), "whole groups")
         let abandonment = Abandonment(), all = Meeting(rankCount: count, abandonment)
         let groups = (0..<(count / size)).map { _ in Meeting(rankCount: size, abandonment) }
+        let meetings = [all] + groups
         return (0..<count).map { rank in
             (
-                ThreadCollective(rank: rank, all),
-                ThreadCollective(rank: rank % size, groups[rank / size])
+                ThreadCollective(rank: rank, all, meetings),
+                ThreadCollective(rank: rank % size, groups[rank / size], meetings)
             )
         }
     }
 
-    private init(rank: Int, _ meeting: Meeting) {
+    private init(rank: Int, _ meeting: Meeting, _ meetings: [Meeting]) {
         self.rank = rank
         self.meeting = meeting
+        self.meetings = meetings
     }
 
     package var rankCount: Int { meeting.rankCount }
     package var isAbandoned: Bool { meeting.isAbandoned }
     package func abandon() { meeting.abandon() }
+    package func rejoin() { for meeting in meetings { meeting.reset() } }
 
     package func sum(_ x: Tensor) {
         precondition(x.elementType == .f32, "f32 is added")
@@ -41,12 +47,12 @@ package final class ThreadCollective: Collective {
         // The others' tensors are whole, and stay, only while all keep meeting.
         if meeting.wait() {
             let (first, last) = (rank * x.elementCount / rankCount, (rank + 1) * x.elementCount / rankCount)
-            let parts = (0..<rankCount).map { meeting.address(of: $0) }
-            for index in first..<last {
-                var sum: Float = 0
-                // Safe: every rank's tensor has as many elements, and nobody else touches this one's.
-                for part in parts { unsafe sum += Self.floats(part)[index] }
-                for part in parts { unsafe Self.floats(part)[index] = sum }
+            let parts: [UnsafeMutablePointer<Float>?] = unsafe (0..<rankCount).map {
+                unsafe Self.floats(meeting.address(of: $0))
+            }
+            // Safe: every rank's tensor has as many elements, and nobody else touches those of this rank's share.
+            unsafe parts.withUnsafeBufferPointer {
+                unsafe vireo_sum_everywhere($0.baseAddress, rankCount, first, last)
             }
         }
         meeting.wait()
@@ -100,6 +106,12 @@ private final class Meeting: Sendable {
     var isAbandoned: Bool { abandonment.flag.load(ordering: .acquiring) }
 
     func abandon() { abandonment.flag.store(true, ordering: .releasing) }
+
+    /// Forgets who waited and that somebody left; nobody may be here.
+    func reset() {
+        waiting.store(0, ordering: .relaxed)
+        abandonment.flag.store(false, ordering: .releasing)
+    }
 
     /// Says what rank `rank` brings to the next meeting.
     func come(_ rank: Int, _ address: UInt) { addresses.withLock { $0[rank] = address } }

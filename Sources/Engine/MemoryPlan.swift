@@ -30,7 +30,7 @@ struct MemoryPlan {
             model.vision == nil
             ? 0
             : min(
-                min(configuration.imageCacheBytes, budget / 4) / imagePageBytes,
+                min(configuration.imageCacheBytes / rankCount, budget / 4) / imagePageBytes,
                 // What the entries could take, if each were as large as a picture gets by default.
                 max(1, configuration.imageCapacity) * max(pagesPerImage, 1))
         let sequencePages = (length + configuration.pageSize - 1) / configuration.pageSize

@@ -33,7 +33,9 @@ final class RankGroup {
         try each(.warmUp)
     }
 
-    func encode(_ pictures: [PictureTiles]) throws(DeviceError) { try each(.encode(pictures)) }
+    func encode(_ pictures: [PictureTiles]) throws(DeviceError) {
+        if !pictures.isEmpty { try each(.encode(pictures)) }
+    }
 
     func enqueue(_ sequences: [SequenceStep]) throws(DeviceError) { try each(.enqueue(sequences)) }
 
@@ -56,9 +58,12 @@ final class RankGroup {
         }
         for other in others { if let error = other.end() { failures.append(error) } }
         // A rank that failed by itself says more than those that it has abandoned.
-        if let failure = failures.first(where: { $0 != RankGroup.abandoned }) ?? failures.first {
-            throw failure
+        guard let failure = failures.first(where: { $0 != RankGroup.abandoned }) ?? failures.first else {
+            return
         }
+        // The ranks wait for work again; but for a device that is broken they can go on.
+        if case .failed = failure {} else { others.first?.rejoin() }
+        throw failure
     }
 
     static let abandoned = DeviceError.failed("another rank has failed")
@@ -115,5 +120,6 @@ private final class RemoteRank: @unchecked Sendable {
     /// Waits for what was begun; its failure, if it failed.
     func end() -> DeviceError? { ends.takeOne() }
     func abandon() { collective.abandon() }
+    func rejoin() { collective.rejoin() }
     func stop() { work.post(nil) }
 }

@@ -21,7 +21,7 @@ package struct ChatTemplate: Sendable {
     ///
     /// `shielding` is applied to every text that comes from the client.
     func render(
-        _ conversation: Conversation, shielding: (String) -> String = { $0 },
+        _ conversation: Conversation, shielding: (String) -> String,
     ) throws(PromptError) -> String {
         let messages = conversation.messages.map { message in
             let fields = message.fields.map { ($0.0, $0.1.mappingTexts(shielding)) }
@@ -91,7 +91,7 @@ extension Message {
 }
 
 extension Value {
-    /// The value with `body` applied to the texts in it; names of members stay.
+    /// The value with `body` applied to the texts in it, names of members among them.
     fileprivate func mappingTexts(_ body: (String) -> String) -> Value {
         switch self {
         case .string(let text): .string(body(text))
@@ -101,7 +101,7 @@ extension Value {
             .members(
                 object.members.compactMap { key, value in
                     // Members come from JSON, so all are named.
-                    if case .string(let name) = key { (name, value.mappingTexts(body)) } else { nil }
+                    if case .string(let name) = key { (body(name), value.mappingTexts(body)) } else { nil }
                 })
         case .undefined, .none, .bool, .int, .double, .runtime: self
         }

@@ -11,6 +11,8 @@ package struct PromptBuilder: Sendable {
     private let markers: MarkerIDs?
     private let vocabularyCount: Int
     private let decoder: any ImageDecoder
+    /// Keeps what a client writes into a chat from being a token or the mark of a picture.
+    private let shield: TextShield
 
     /// The ids of the marks round and in a picture.
     private struct MarkerIDs {
@@ -37,6 +39,8 @@ package struct PromptBuilder: Sendable {
         self.rules = rules
         self.vocabularyCount = vocabularyCount
         self.decoder = decoder
+        shield = tokenizer.shield(
+            alsoFrom: ["<image>"] + (rules.map { [$0.start, $0.context, $0.end] } ?? []))
         guard let rules else {
             markers = nil
             return
@@ -106,10 +110,21 @@ package struct PromptBuilder: Sendable {
         conversation: Conversation, images: [PlannedImage],
     ) throws(PromptError) -> PreparedPrompt {
         guard let template else { throw .noChatTemplate }
-        guard let shield = conversation.unusedScalar else { throw .unusableCharacters }
-        let image = "<image>", shieldedImage = "<\(shield)image>"
-        var text = try template.render(conversation) { text in
-            tokenizer.shielding(text, with: shield).replacing(image, with: shieldedImage)
+        guard let scalar = conversation.unusedScalar else { throw .unusableCharacters }
+        var isShielded = false
+        var text: String
+        do throws(PromptError) {
+            text = try template.render(conversation) { text in
+                let shielded = shield.applied(to: text, scalar)
+                if shielded.utf8.count != text.utf8.count { isShielded = true }
+                return shielded
+            }
+        } catch {
+            // A template may repeat what it refuses.
+            if case .template(let message) = error {
+                throw .template(message: message.replacing(String(scalar), with: ""))
+            }
+            throw error
         }
         if let rules, !images.isEmpty {
             let marks = [
@@ -123,7 +138,7 @@ package struct PromptBuilder: Sendable {
             }
             text = text.replacing(mark.0, with: rules.pair)
         }
-        return try expand(tokenizer.encode(text, shield: shield), images: images)
+        return try expand(tokenizer.encode(text, shield: isShielded ? scalar : nil), images: images)
     }
 
     /// Puts the image tokens of each picture between the ids that open and close one.

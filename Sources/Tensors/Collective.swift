@@ -15,6 +15,8 @@ package protocol Collective: Sendable {
 
     /// Lets the others go on when this rank cannot: whatever they compute from now on is void.
     func abandon()
+    /// Makes up for `abandon`; called by one rank, while none meets.
+    func rejoin()
     /// Whether a rank has abandoned the others.
     var isAbandoned: Bool { get }
 }

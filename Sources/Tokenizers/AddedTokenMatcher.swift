@@ -69,10 +69,19 @@ struct AddedTokenMatcher: Sendable {
         return segments
     }
 
-    /// Where a token starts, also within another.
+    /// Where a token starts, also within another, or may start whose rest is missing at the end of the text, white space
+    /// behind it not counted.
     func starts(in bytes: Span<UInt8>) -> [Int] {
-        (0..<bytes.count).filter {
-            first[Int(bytes[$0])] != 0 && longestMatch(bytes, $0..<bytes.count) != nil
+        var end = bytes.count
+        while end > 0, bytes[end - 1] == 0x20 || (0x09...0x0d).contains(bytes[end - 1]) { end -= 1 }
+        return (0..<bytes.count).filter { start in
+            var node = Int(first[Int(bytes[start])]), position = start + 1
+            while node != 0 {
+                if nodes[node].token >= 0 || position == end || position == bytes.count { return true }
+                node = child(of: node, bytes[position])
+                position += 1
+            }
+            return false
         }
     }
 

@@ -11,8 +11,6 @@ final class EncodingPipeline: Sendable {
     let addedTokens: [AddedToken]
     /// The ids of control tokens.
     let specialIDs: Set<Int32>
-    /// Finds all special tokens, as spelled.
-    let specialMatcher: AddedTokenMatcher
     /// How ids become text.
     let output: TokenOutput
     private let normalizer: Normalizer
@@ -44,8 +42,6 @@ final class EncodingPipeline: Sendable {
         var rewritten: [Int32: [UInt8]] = [:]
         // Special tokens come first, which decides between tokens that normalization makes equal.
         let ordered = addedTokens.filter(\.isSpecial) + addedTokens.filter { !$0.isSpecial }
-        specialMatcher = AddedTokenMatcher(
-            addedTokens.filter(\.isSpecial).map { ($0, Array($0.content.utf8)) })
         rawMatcher = AddedTokenMatcher(
             ordered.filter { !$0.isNormalized }.map { ($0, Array($0.content.utf8)) })
         let normalized = ordered.filter(\.isNormalized).map { token in
@@ -122,6 +118,8 @@ final class EncodingPipeline: Sendable {
             let isFirst = segment.range.lowerBound == 0
             if let id = segment.id {
                 run.ids.append(id)
+            } else if run.shield.map({ text.stands($0, in: segment.range) }) ?? false {
+                continue
             } else if let normal = normalizer.apply(text, segment.range, isFirst: isFirst, classes: classes) {
                 run.firstStart = isFirst && normal.keepsStart ? 0 : nil
                 encodeNormalized(normal.bytes.span, 0..<normal.bytes.count, classes, parseSpecialTokens, &run)
@@ -177,6 +175,7 @@ final class EncodingPipeline: Sendable {
         _ text: Span<UInt8>, _ range: Range<Int>, _ classes: Span<UnicodeClasses>, stage: Int,
         _ run: inout Run
     ) {
+        guard !range.isEmpty else { return }
         guard stage < preTokenizer.stages.count else {
             return encodeWords(text, range, &run)
         }
@@ -247,5 +246,12 @@ final class EncodingPipeline: Sendable {
             run.encoder.encode(text, start..<end, model, into: &run.ids)
             start = end
         }
+    }
+}
+
+extension Span<UInt8> {
+    /// Whether `range` holds `bytes` and nothing else.
+    fileprivate func stands(_ bytes: [UInt8], in range: Range<Int>) -> Bool {
+        range.count == bytes.count && bytes.indices.allSatisfy { self[range.lowerBound + $0] == bytes[$0] }
     }
 }

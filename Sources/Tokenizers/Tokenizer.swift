@@ -44,7 +44,7 @@ package struct Tokenizer: Sendable {
     /// The token ids of a text.
     ///
     /// Without `parseSpecialTokens`, text that spells a special token stays plain text. `shield` is taken out of the text
-    /// once the added tokens are found: what `shielding` put it into stays plain text too.
+    /// once the added tokens are found: what a `TextShield` put it into stays plain text too.
     package func encode(
         _ text: String, addSpecialTokens: Bool = false, parseSpecialTokens: Bool = true,
         shield: Unicode.Scalar? = nil
@@ -54,22 +54,11 @@ package struct Tokenizer: Sendable {
             shield: shield.map { Array(String($0).utf8) })
     }
 
-    /// `text` with `shield`, which is not in it, behind the first character of everything that spells a special token.
-    ///
-    /// A special token of one character cannot be shielded.
-    package func shielding(_ text: String, with shield: Unicode.Scalar) -> String {
-        let bytes = Array(text.utf8), places = pipeline.specialMatcher.starts(in: bytes.span)
-        guard !places.isEmpty else { return text }
-        let mark = Array(String(shield).utf8)
-        var shielded: [UInt8] = []
-        shielded.reserveCapacity(bytes.count + places.count * mark.count)
-        var next = 0
-        for place in places {
-            let end = place + UTF8Scalar.read(bytes.span, at: place).length
-            shielded += bytes[next..<end] + mark
-            next = end
-        }
-        return String(decoding: shielded + bytes[next...], as: UTF8.self)
+    /// A shield from the special tokens, and from other marks.
+    package func shield(alsoFrom marks: [String]) -> TextShield {
+        TextShield(
+            from: addedTokens.filter(\.isSpecial)
+                + marks.map { AddedToken(id: 0, content: $0, isSpecial: true) })
     }
 
     /// The id of a token, spelled as in the vocabulary.

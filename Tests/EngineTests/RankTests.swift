@@ -77,6 +77,26 @@ struct RankTests {
         for wanted in [[2, 1], [2, 2], [4, 2], [4, 4]] { #expect(tested.contains(wanted), "\(wanted)") }
     }
 
+    @Test(arguments: [0, 1])
+    func `a step that one rank has no memory for ends its requests and spoils no other`(
+        rank: Int,
+    ) async throws {
+        let name = "internvl-qwen3-hf", model = try TestModel(name)
+        var ranks = try ranks(name, 2, towers: 1)
+        let whole = ranks[rank]
+        ranks[rank] = ModelRank(
+            model: AlteredModel(whole.model, on: whole.device) { $0 == 5 ? .refused : .none },
+            device: whole.device, collective: whole.collective)
+        let engine = try Engine(
+            ranks: ranks, towerCount: 1, configuration: EngineConfiguration(elementType: .f32),
+            vocabularyCount: model.prompts.tokenizer.vocabularyCount)
+        let golden = GoldenFile.of(name).cases[0]
+        await #expect(throws: GenerationError.self) { _ = try await Answer(of: golden, model, engine) }
+        try await Answer.expectTokens(of: GoldenFile.of(name).cases, model, engine)
+        #expect(engine.failure == nil)
+        await engine.shutDown(drainSeconds: 0)
+    }
+
     @Test func `a rank that leaves ends the requests, and nobody waits for it`() async throws {
         let name = "internvl-qwen3-hf", model = try TestModel(name)
         let ranks = try ranks(name, 2, towers: 1)

@@ -94,6 +94,9 @@ bool vireo_add_rows(
     vireo_pool *pool, const float *table, size_t row_count, size_t columns, const int32_t *rows,
     const float *weights, size_t terms, size_t count, float *out);
 
+// parts[k][i] = sum_j parts[j][i] for all k, added in the order of j, for first <= i < last.
+void vireo_sum_everywhere(float *const *parts, size_t count, size_t first, size_t last);
+
 // out[t] = image_rows[t] < 0 ? table[ids[t]] : images[image_rows[t]].
 struct vireo_embed_call {
     const int32_t *ids, *image_rows;  // [tokens]

@@ -51,14 +51,14 @@ struct Experts: Sendable {
         init?(_ loader: Loader, _ experts: ExpertShape, hidden: Int) throws(ModelError) {
             guard loader.weights.has("gate_up_proj") else { return nil }
             let (count, width) = (experts.count, experts.intermediateSize)
-            if let turned = try? loader.take("gate_up_proj", shape: [count, hidden, 2 * width]) {
-                gateUp = turned
+            if let gateUp = try? loader.take("gate_up_proj", shape: [count, 2 * width, hidden]),
+                let down = try? loader.take("down_proj", shape: [count, hidden, width])
+            {
+                (self.gateUp, self.down, areOnTheirSide) = (gateUp, down, false)
+            } else {
+                gateUp = try loader.take("gate_up_proj", shape: [count, hidden, 2 * width])
                 down = try loader.take("down_proj", shape: [count, width, hidden])
                 areOnTheirSide = true
-            } else {
-                gateUp = try loader.take("gate_up_proj", shape: [count, 2 * width, hidden])
-                down = try loader.take("down_proj", shape: [count, hidden, width])
-                areOnTheirSide = false
             }
         }
 

@@ -48,7 +48,7 @@ struct HeadPart: Sendable {
     /// The layout of its fused rows.
     let layout: HeadLayout
 
-    /// The part of `heads` that the loader's rank has; `TextShape.check(rankCount:)` says what can be divided.
+    /// The part of `heads` that the loader's rank has; `TextShape.obstacle(toRanks:)` says what cannot be.
     init(_ heads: HeadLayout, _ loader: Loader) {
         let count = loader.collective?.rankCount ?? 1, rank = loader.collective?.rank ?? 0
         queries = loader.part(of: heads.heads)

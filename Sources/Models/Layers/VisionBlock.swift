@@ -104,9 +104,6 @@ struct VisionBlock: Sendable {
     ) throws(DeviceError) {
         let mark = workspace.mark
         let normed = try workspace.take(x.shape, operators.operandType)  // [T, C]
-        // [T, heads · headDim]
-        let mixed = try workspace.take(
-            [x.shape.rowCount, heads.heads * heads.headDim], operators.operandType)
         let inner = workspace.mark
         attentionNorm(x, into: normed)
         let fused = try qkv(.rows(normed), workspace: workspace)  // [T, 3 · C]
@@ -115,6 +112,9 @@ struct VisionBlock: Sendable {
             operators.rotate(
                 qkv: fused, heads: heads, rotary: rotation.table, positions: rotation.positions)
         }
+        // The normed rows are used up, so the attention's result may lie there, [T, heads · headDim].
+        let (count, width) = (x.shape.rowCount, heads.heads * heads.headDim)
+        let mixed = normed.reshaped([x.elementCount])[0..<(count * width)].reshaped([count, width])
         operators.fullAttention(
             qkv: fused, sequences: sequences, heads: heads.heads, headDim: heads.headDim,
             scale: 1 / Float(heads.headDim).squareRoot(), out: mixed)

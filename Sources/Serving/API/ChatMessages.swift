@@ -7,6 +7,10 @@ struct ChatMessages: Sendable {
     private(set) var messages: [Message] = []
     private(set) var images: [ImageReference] = []
 
+    /// The roles that there are.
+    private static let roles = [
+        "system", "user", "assistant", "tool", "developer", "function", "ipython", "observation",
+    ]
     /// Fields that templates know, besides `role` and `content`.
     private static let templateFields = [
         "name", "tool_calls", "tool_call_id", "reasoning_content", "reasoning", "refusal",
@@ -24,6 +28,10 @@ struct ChatMessages: Sendable {
     private mutating func append(_ fields: JSONFields) throws(ServingError) {
         guard let role = try fields.string("role"), !role.isEmpty else {
             throw fields.error("role", "is required")
+        }
+        // Some templates write it within a token.
+        guard Self.roles.contains(role) else {
+            throw fields.error("role", "must be one of \(Self.roles.joined(separator: ", "))")
         }
         var further: [(String, Value)] = []
         for name in Self.templateFields {
