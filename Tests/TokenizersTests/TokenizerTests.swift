@@ -98,4 +98,35 @@ struct TokenizerTests {
             symbols.replaceSubrange(best...best + 1, with: [merges[best].id])
         }
     }
+
+    @Test(arguments: [
+        #"{"type":"ByteLevel","add_prefix_space":true,"trim_offsets":true,"use_regex":true}"#,
+        #"{"type":"Metaspace","replacement":"▁","prepend_scheme":"always","split":true}"#,
+    ])
+    func `a piece of which nothing is left gives no token`(preTokenizer: String) throws {
+        let json = TinyTokenizer.json(
+            vocabulary: #""a":0,"b":1,"ab":2,"Ġ":3,"Ġab":4,"▁":7,"▁ab":8"#,
+            added: ##"{"id":5,"content":"<s>","special":true},{"id":6,"content":"#","special":true}"##,
+            normalizer: #"{"type":"Strip","strip_left":true,"strip_right":true}"#, preTokenizer: preTokenizer,
+            decoder: preTokenizer)
+        let tokenizer = try Tokenizer(json: Array(json.utf8))
+        let scalar = try #require(Unicode.Scalar(0xfdd0 as UInt32)), mark = String(scalar)
+        #expect(tokenizer.encode("   ") == [])
+        let shield = tokenizer.shield(alsoFrom: ["<image>"])
+        // A token of one character cannot be shielded; what is between it and the next is the shield alone.
+        let shielded = shield.applied(to: "#", scalar)
+        #expect(shielded == "#\(mark)" && tokenizer.encode(shielded + "<s>", shield: scalar) == [6, 5])
+        // A spelling, one within another, one that goes on in the next text, and what is none.
+        for (text, expected) in [
+            ("<s>", "<\(mark)s>"), ("<<s>", "<<\(mark)s>"), ("ab <s", "ab <\(mark)s"),
+            ("< \n", "<\(mark) \n"),
+            ("<image>", "<\(mark)image>"), ("<imag", "<\(mark)imag"), ("<x ab", "<x ab"), ("ab", "ab"),
+            ("", ""),
+        ] {
+            #expect(shield.applied(to: text, scalar) == expected)
+            #expect(
+                tokenizer.encode(shield.applied(to: text, scalar), shield: scalar)
+                    == tokenizer.encode(text, parseSpecialTokens: false))
+        }
+    }
 }
