@@ -104,6 +104,16 @@ package struct ConfigSection: Sendable, Hashable {
         return numbers
     }
 
+    /// A list of whole numbers; nil when absent.
+    package func ints(_ key: String) throws(CheckpointError) -> [Int]? {
+        guard let value = value(key) else { return nil }
+        let numbers = value.array?.compactMap(\.int) ?? []
+        guard value.array?.count == numbers.count else {
+            throw refusal(key, "is \(value.summary), but must be a list of whole numbers")
+        }
+        return numbers
+    }
+
     /// The object at `key`; nil when absent.
     package func section(_ key: String) throws(CheckpointError) -> ConfigSection? {
         guard let value = value(key) else { return nil }

@@ -69,14 +69,12 @@ package final class Engine: Sendable {
         limits = EngineLimits(
             maxSequenceLength: plan.limits.sequenceLength,
             maxImageTokens: plan.limits.imagePageCount * plan.limits.rowsPerImagePage,
-            imageTokensPerPage: plan.limits.rowsPerImagePage,
             maxImages: plan.limits.imageCapacity, maxQueuedRequests: configuration.queuedRequests,
             vocabularyCount: min(vocabularyCount, model.description.text.vocabularyCount))
         self.endIDs = endIDs
         loop = StepLoop(
             scheduler: Scheduler(limits: plan.limits, endIDs: Set(endIDs)), rank: group,
-            imagePageBytes: plan.limits.rowsPerImagePage * (model.description.vision?.planeCount ?? 1)
-                * model.description.text.hiddenSize * 4)
+            imagePageBytes: plan.imagePageBytes)
         guard loop.start(decoders: configuration.decoders) else { throw .noThread }
     }
 
@@ -187,7 +185,7 @@ package final class Engine: Sendable {
             throw .tooManyImages(count: sizes.count, limit: limits.maxImages)
         }
         // Each picture has pages of its own.
-        let rows = limits.imageTokensPerPage
+        let rows = scheduling.rowsPerImagePage
         let tokens = sizes.values.reduce(0) { $0 + ($1 + rows - 1) / rows * rows }
         guard tokens <= limits.maxImageTokens else {
             throw .tooManyImageTokens(count: tokens, limit: limits.maxImageTokens)
@@ -208,10 +206,8 @@ package struct ImageSource: Sendable {
 package struct EngineLimits: Sendable, Hashable {
     /// The longest prompt and answer together, in tokens.
     package var maxSequenceLength: Int
-    /// The most image tokens of one request.
+    /// The most image tokens of one request, each picture counted in whole pages.
     package var maxImageTokens: Int
-    /// The tokens of a picture count as whole pages of so many.
-    package var imageTokensPerPage: Int
     /// The most pictures of one request.
     package var maxImages: Int
     /// Requests that may wait.
@@ -221,12 +217,11 @@ package struct EngineLimits: Sendable, Hashable {
 
     /// Takes all bounds.
     package init(
-        maxSequenceLength: Int, maxImageTokens: Int, imageTokensPerPage: Int = 1, maxImages: Int,
-        maxQueuedRequests: Int, vocabularyCount: Int,
+        maxSequenceLength: Int, maxImageTokens: Int, maxImages: Int, maxQueuedRequests: Int,
+        vocabularyCount: Int,
     ) {
         self.maxSequenceLength = maxSequenceLength
         self.maxImageTokens = maxImageTokens
-        self.imageTokensPerPage = imageTokensPerPage
         self.maxImages = maxImages
         self.maxQueuedRequests = maxQueuedRequests
         self.vocabularyCount = vocabularyCount

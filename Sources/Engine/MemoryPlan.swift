@@ -6,6 +6,8 @@ package import Tensors
 /// How much of each store an engine gets.
 struct MemoryPlan {
     private(set) var limits: SchedulerLimits
+    /// Bytes of a page of embeddings.
+    let imagePageBytes: Int
 
     /// Divides the free memory: embeddings first, up to their own bound, then keys and values, up to what all
     /// running requests could use.
@@ -23,7 +25,7 @@ struct MemoryPlan {
             * configuration.elementType.byteCount
         let budget = Int(Double(device.freeByteCount) * configuration.memoryFraction) / rankCount
         let rows = model.vision?.cut.tokensPerPage ?? 1
-        let imagePageBytes =
+        imagePageBytes =
             rows * (model.vision?.planeCount ?? 1) * text.hiddenSize * ElementType.f32.byteCount
         let pagesPerImage = model.vision?.cut.mostPages ?? 0
         let imagePages =

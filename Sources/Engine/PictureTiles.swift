@@ -22,7 +22,7 @@ struct PictureTiles {
             return
         }
         guard made.tileCount >= step.tiles.upperBound else { return nil }
-        let tileBytes = size * size * 3
+        let tileBytes = Self.byteCount(ofSide: size)
         bytes = made.bytes[(step.tiles.lowerBound * tileBytes)..<(step.tiles.upperBound * tileBytes)]
     }
 
@@ -42,7 +42,7 @@ struct PictureTiles {
             (self.grid, size) = (grid, cut.tileSize)
             pages = (0..<PageIndex((grid.count + cut.tokensPerPage - 1) / cut.tokensPerPage)).map(\.self)
         }
-        bytes = [UInt8](repeating: 127, count: count * size * size * 3)[...]
+        bytes = [UInt8](repeating: 127, count: count * Self.byteCount(ofSide: size))[...]
     }
 
     private init(bytes: ArraySlice<UInt8>, size: Int, grid: TokenGrid?, pages: [PageIndex]) {
@@ -55,7 +55,7 @@ struct PictureTiles {
     /// What one tower may take of it at the least: a tile, or the picture as a whole.
     func units() -> [PictureTiles] {
         guard grid == nil else { return [self] }
-        let tileBytes = size * size * 3
+        let tileBytes = Self.byteCount(ofSide: size)
         return pages.enumerated().map { index, page in
             let start = bytes.startIndex + index * tileBytes
             return PictureTiles(
@@ -63,8 +63,11 @@ struct PictureTiles {
         }
     }
 
+    /// Bytes of a tile or patch.
+    private static func byteCount(ofSide size: Int) -> Int { size * size * 3 }
+
     /// Tiles or patches.
-    var tileCount: Int { bytes.count / (size * size * 3) }
+    var tileCount: Int { bytes.count / Self.byteCount(ofSide: size) }
 
     /// Embeddings it becomes, with pages of `rows`.
     func tokenCount(rowsPerPage rows: Int) -> Int { grid?.count ?? pages.count * rows }

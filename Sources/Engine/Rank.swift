@@ -199,9 +199,9 @@ final class Rank {
         return all
     }
 
-    /// What this rank's tower makes of `pictures`.
+    /// What this rank's tower makes of `pictures`, at least one.
     private func encodedHere(_ pictures: ArraySlice<PictureTiles>) throws(DeviceError) -> Tensor {
-        guard let size = pictures.first?.size else { return embeddings[0..<0] }
+        let size = pictures[pictures.startIndex].size
         // [n, size, size, 3]
         let input = try workspace.take([pictures.reduce(0) { $0 + $1.tileCount }, size, size, 3], .u8)
         var first = 0

@@ -1,5 +1,4 @@
 import Checkpoints
-import JSON
 
 /// A rotary embedding as configured, and how far it reaches.
 struct ConfiguredRotary {
@@ -65,13 +64,12 @@ struct ConfiguredRotary {
         _ parameters: ConfigSection, pairCount: Int,
     ) throws(CheckpointError) -> [Int]? {
         let key = "mrope_section"
-        guard let value = parameters.value(key) else { return nil }
-        let sections = value.array?.compactMap(\.int) ?? []
+        guard let sections = try parameters.ints(key) else { return nil }
         guard sections.count == 3, sections.allSatisfy({ (0...pairCount).contains($0) }),
             sections.reduce(0, +) == pairCount
         else {
             throw parameters.refusal(
-                key, "is \(value.summary), but must be three numbers that sum to \(pairCount)")
+                key, "is \(sections), but must be three numbers that sum to \(pairCount)")
         }
         return sections
     }

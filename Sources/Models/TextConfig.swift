@@ -47,11 +47,7 @@ enum TextConfig {
         let countKey = section.value("num_experts") == nil ? "num_local_experts" : "num_experts"
         let count = try section.int(countKey, atMost: 1 << 12)
         let step = try section.int("decoder_sparse_step", atMost: 1 << 12, or: 1)
-        let key = "mlp_only_layers"
-        let dense = section.value(key).map { $0.array?.compactMap(\.int) ?? [] } ?? []
-        guard section.value(key).map({ $0.array?.count == dense.count }) ?? true else {
-            throw section.refusal(key, "must be a list of layers")
-        }
+        let dense = try section.ints("mlp_only_layers") ?? []
         return ExpertShape(
             count: count, topCount: try section.int("num_experts_per_tok", atMost: count),
             intermediateSize: try section.int("moe_intermediate_size", atMost: 1 << 20),

@@ -80,3 +80,11 @@ package struct ExpertShape: Sendable, Hashable {
     /// The layers that have experts.
     package var layers: Set<Int>
 }
+
+extension TextShape {
+    /// Whether a checkpoint may have `tensor` though the tower has no use for it: a tied head, or angles.
+    func leavesOut(_ tensor: String) -> Bool {
+        tensor.hasSuffix("rotary_emb.inv_freq")
+            || tiesEmbeddings && ".\(tensor)".hasSuffix(".\(names.head).weight")
+    }
+}

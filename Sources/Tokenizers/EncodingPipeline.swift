@@ -118,7 +118,7 @@ final class EncodingPipeline: Sendable {
             let isFirst = segment.range.lowerBound == 0
             if let id = segment.id {
                 run.ids.append(id)
-            } else if run.shield.map({ text.stands($0, in: segment.range) }) ?? false {
+            } else if Self.isShield(run.shield, text, segment.range) {
                 continue
             } else if let normal = normalizer.apply(text, segment.range, isFirst: isFirst, classes: classes) {
                 run.firstStart = isFirst && normal.keepsStart ? 0 : nil
@@ -147,6 +147,12 @@ final class EncodingPipeline: Sendable {
         }
     }
 
+    /// Whether `range` is the shield and nothing else.
+    private static func isShield(_ shield: [UInt8]?, _ text: Span<UInt8>, _ range: Range<Int>) -> Bool {
+        guard let shield, shield.count == range.count else { return false }
+        return ByteSearch.stands(shield, at: range.lowerBound, in: text, range.upperBound)
+    }
+
     /// Encodes a piece without the shields in it.
     private func unshielded(
         _ text: Span<UInt8>, _ range: Range<Int>, _ classes: Span<UnicodeClasses>, _ run: inout Run
@@ -156,9 +162,7 @@ final class EncodingPipeline: Sendable {
         bytes.reserveCapacity(range.count)
         var next = range.lowerBound
         while next < range.upperBound {
-            let isShield =
-                next + shield.count <= range.upperBound
-                && shield.indices.allSatisfy { text[next + $0] == shield[$0] }
+            let isShield = ByteSearch.stands(shield, at: next, in: text, range.upperBound)
             if isShield {
                 next += shield.count
             } else {
@@ -246,12 +250,5 @@ final class EncodingPipeline: Sendable {
             run.encoder.encode(text, start..<end, model, into: &run.ids)
             start = end
         }
-    }
-}
-
-extension Span<UInt8> {
-    /// Whether `range` holds `bytes` and nothing else.
-    fileprivate func stands(_ bytes: [UInt8], in range: Range<Int>) -> Bool {
-        range.count == bytes.count && bytes.indices.allSatisfy { self[range.lowerBound + $0] == bytes[$0] }
     }
 }

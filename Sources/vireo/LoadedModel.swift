@@ -137,7 +137,7 @@ struct LoadedModel {
             throw StartError(
                 "--tp \(parallel.ranks) does not divide the text tower, which has \(obstacle)")
         }
-        let each = parallel.ranks / parallel.towers
+        let each = parallel.ranksPerTower
         if let obstacle = description.vision?.obstacle(toRanks: each) {
             throw StartError(
                 "--visual_tp \(each) does not divide the vision tower, which has \(obstacle); use --visual_dp "

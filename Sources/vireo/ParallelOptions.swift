@@ -27,17 +27,18 @@ struct ParallelOptions: ParsableArguments {
 
     /// Vision towers; each is divided over as many ranks.
     var towers: Int { dataParallel ?? ranks / (tensorParallel ?? 1) }
+    /// Ranks of a vision tower.
+    var ranksPerTower: Int { tensorParallel ?? ranks / (dataParallel ?? ranks) }
 
     func validate() throws {
         try Bounds.check("--tp", ranks, 1...64)
         try Bounds.check("--visual_dp", dataParallel, 1...64)
         try Bounds.check("--visual_tp", tensorParallel, 1...64)
-        let (data, tensor) = (dataParallel, tensorParallel)
-        guard (data ?? 1) * (tensor ?? 1) == ranks || (data == nil || tensor == nil),
-            ranks.isMultiple(of: data ?? 1), ranks.isMultiple(of: tensor ?? 1)
-        else {
+        guard towers * ranksPerTower == ranks else {
             let pairs = (1...ranks).filter { ranks.isMultiple(of: $0) }.map { "\($0) · \(ranks / $0)" }
-            let given = [data.map { "--visual_dp \($0)" }, tensor.map { "--visual_tp \($0)" }]
+            let given = [
+                dataParallel.map { "--visual_dp \($0)" }, tensorParallel.map { "--visual_tp \($0)" },
+            ]
             throw ValidationError(
                 "\(given.compactMap(\.self).joined(separator: " and ")) do not go with --tp \(ranks): visual_dp · "
                     + "visual_tp must be tp, so \(pairs.joined(separator: ", "))")

@@ -23,7 +23,7 @@ extension ModelOptions {
             ("gpu_ids", .int(device.gpu)),
             ("cuda_libraries", text(device.libraryFolder)),
             ("trust_remote_code", .bool(trustsRemoteCode)), ("tp", .int(parallel.ranks)),
-            ("visual_dp", .int(parallel.towers)), ("visual_tp", .int(parallel.ranks / parallel.towers)),
+            ("visual_dp", .int(parallel.towers)), ("visual_tp", .int(parallel.ranksPerTower)),
             ("nnodes", .int(parallel.nodes)), ("node_rank", .int(parallel.nodeRank)),
         ]
     }

@@ -76,13 +76,10 @@ struct InternVL: VisionLanguageModel {
 
     /// Whether the model has no use for `tensor`: blocks behind the chosen one, a tied head, and what older files keep.
     static func mayRemain(_ tensor: String, _ names: Names, _ description: ModelDescription) -> Bool {
-        if tensor.hasSuffix("rotary_emb.inv_freq") || tensor.hasSuffix("position_ids")
-            || tensor.hasSuffix("mask_token")
+        if tensor.hasSuffix("position_ids") || tensor.hasSuffix("mask_token")
+            || description.text.leavesOut(tensor)
         {
             return true
-        }
-        if ".\(tensor)".hasSuffix(".\(description.text.names.head).weight") {
-            return description.text.tiesEmbeddings
         }
         return names.vision.contains { tower in
             let prefix = "\(tower).\(names.blocks)."

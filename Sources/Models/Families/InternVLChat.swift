@@ -13,7 +13,8 @@ package struct InternVLChat: InternVLFamily {
             projection: "embeddings.patch_embedding"),
         blocks: "encoder.layers",
         block: VisionBlock.Names(
-            attentionNorm: "norm1", attention: "attn", qkv: ["qkv"], output: "proj", attentionScale: "ls1",
+            attentionNorm: "norm1", attention: "attn", qkv: .stacked("qkv"), output: "proj",
+            attentionScale: "ls1",
             mlpNorm: "norm2", mlpScale: "ls2"),
         projector: ["mlp1"],
         projectorLayers: Projector.Names(norm: "0", up: "1", down: "3"),

@@ -13,7 +13,8 @@ package struct InternVLTransformers: InternVLFamily {
             projection: "embeddings.patch_embeddings.projection"),
         blocks: "encoder.layer",
         block: VisionBlock.Names(
-            attentionNorm: "layernorm_before", attention: "attention", qkv: ["q_proj", "k_proj", "v_proj"],
+            attentionNorm: "layernorm_before", attention: "attention",
+            qkv: .separate(queries: "q_proj", keys: "k_proj", values: "v_proj"),
             output: "projection_layer", attentionScale: "lambda_1", mlpNorm: "layernorm_after",
             mlpScale: "lambda_2"),
         projector: ["multi_modal_projector", "model.multi_modal_projector"],

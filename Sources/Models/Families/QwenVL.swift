@@ -111,9 +111,9 @@ struct QwenVL: VisionLanguageModel {
         workspace.rewind(to: inner)
         let pictures = stream.reshaped([tokenCount, joined * vision.hiddenSize])  // [tokens, joined · C]
         for (index, block) in blocks.enumerated() {
-            let isWhole = patches.window == nil || vision.wholeLayers.contains(index)
+            // Without windows both are the same.
             try block(
-                stream, sequences: isWhole ? whole : windows,
+                stream, sequences: vision.wholeLayers.contains(index) ? whole : windows,
                 rotation: VisionBlock.Rotation(table: rotary, positions: places), workspace: workspace)
             guard let deep = vision.deepLayers.firstIndex(of: index) else { continue }
             let plane = ((deep + 1) * tokenCount)..<((deep + 2) * tokenCount)
@@ -165,10 +165,6 @@ struct QwenVL: VisionLanguageModel {
 
     /// Whether the model has no use for `tensor`: a tied head, and what older files keep.
     static func mayRemain(_ tensor: String, _ description: ModelDescription) -> Bool {
-        if tensor.hasSuffix("rotary_emb.inv_freq") || tensor.hasSuffix("rotary_pos_emb.inv_freq") {
-            return true
-        }
-        return ".\(tensor)".hasSuffix(".\(description.text.names.head).weight")
-            && description.text.tiesEmbeddings
+        tensor.hasSuffix("rotary_pos_emb.inv_freq") || description.text.leavesOut(tensor)
     }
 }

@@ -36,11 +36,11 @@ package struct QwenVLFamily: ModelFamily {
 
     private static let names = QwenVL.Names(
         block: VisionBlock.Names(
-            attentionNorm: "norm1", attention: "attn", qkv: ["qkv"], output: "proj", mlpNorm: "norm2"),
+            attentionNorm: "norm1", attention: "attn", qkv: .stacked("qkv"), output: "proj", mlpNorm: "norm2"),
         merger: Projector.Names(norm: "ln_q", up: "mlp.0", down: "mlp.2"), hasPatchBias: false)
     private static let newNames = QwenVL.Names(
         block: VisionBlock.Names(
-            attentionNorm: "norm1", attention: "attn", qkv: ["qkv"], output: "proj", mlpNorm: "norm2",
+            attentionNorm: "norm1", attention: "attn", qkv: .stacked("qkv"), output: "proj", mlpNorm: "norm2",
             mlp: (up: "linear_fc1", down: "linear_fc2")),
         merger: Projector.Names(norm: "norm", up: "linear_fc1", down: "linear_fc2"), hasPatchBias: true)
 
@@ -150,9 +150,8 @@ package struct QwenVLFamily: ModelFamily {
     private func layers(
         _ key: String, _ section: ConfigSection, of count: Int, or fallback: [Int],
     ) throws(CheckpointError) -> [Int] {
-        let value = section.value(key)
-        let layers = value.map { $0.array?.compactMap(\.int) ?? [] } ?? fallback
-        guard value.map({ $0.array?.count == layers.count }) ?? true,
+        let layers = try section.ints(key) ?? fallback
+        guard
             layers.allSatisfy({ (0..<count).contains($0) }),
             zip(layers, layers.dropFirst()).allSatisfy({ $0 < $1 })
         else {

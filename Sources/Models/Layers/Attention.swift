@@ -16,7 +16,9 @@ struct Attention: Sendable {
     init(_ loader: Loader, _ shape: TextShape) throws(ModelError) {
         let part = HeadPart(shape.heads, loader), dim = shape.heads.headDim
         heads = part.layout
-        qkv = try Linear(qkv: loader, shape, part)
+        qkv = try Linear(
+            qkv: loader, shape.names.qkv, shape.heads, part, hidden: shape.hiddenSize,
+            hasBias: shape.biases.contains(.qkv))
         output = try DividedLinear(
             loader, shape.names.output, outputs: shape.hiddenSize, inputs: part.queries.scaled(by: dim),
             of: shape.heads.heads * dim, hasBias: shape.biases.contains(.output))

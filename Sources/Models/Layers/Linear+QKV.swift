@@ -4,13 +4,16 @@ extension Linear {
     /// The product that gives fused rows [T, (heads + 2 · keyValueHeads) · headDim]: queries, keys, values of the rank's
     /// heads.
     ///
-    /// Takes the matrices below `loader` by the names of `shape`, whatever their number and order of rows.
-    init(qkv loader: Loader, _ shape: TextShape, _ part: HeadPart) throws(ModelError) {
-        let heads = shape.heads, dim = heads.headDim, hidden = shape.hiddenSize
-        let hasBias = shape.biases.contains(.qkv)
+    /// Takes the matrices below `loader`, of `hidden` inputs and all of `heads`, by `names`, whatever their number and order
+    /// of rows.
+    init(
+        qkv loader: Loader, _ names: DecoderNames.QKV, _ heads: HeadLayout, _ part: HeadPart, hidden: Int,
+        hasBias: Bool,
+    ) throws(ModelError) {
+        let dim = heads.headDim
         let (queries, keys) = (part.queries.scaled(by: dim), part.keys.scaled(by: dim))
         let (queryWidth, keyWidth) = (heads.heads * dim, heads.keyValueHeads * dim)
-        switch shape.names.qkv {
+        switch names {
         case .separate(let queryName, let keyName, let valueName):
             var matrices: [Tensor] = [], biases: [Tensor] = []
             for (name, range, width) in [

@@ -9,21 +9,10 @@ struct Linear: Sendable {
     init(
         _ loader: Loader, _ name: String, outputs: Int, inputs: Int, hasBias: Bool, scale: Tensor? = nil,
     ) throws(ModelError) {
-        try self.init(loader, [(name, outputs)], inputs: inputs, hasBias: hasBias, scale: scale)
-    }
-
-    /// Takes several such matrices of as many inputs; their outputs stand beside one another.
-    init(
-        _ loader: Loader, _ parts: [(name: String, outputs: Int)], inputs: Int, hasBias: Bool,
-        scale: Tensor? = nil,
-    ) throws(ModelError) {
-        var matrices: [Tensor] = []  // [outputs, inputs] each
-        var biases: [Tensor] = []  // [outputs] each
-        for part in parts {
-            matrices.append(try loader.take("\(part.name).weight", shape: [part.outputs, inputs]))
-            if hasBias { biases.append(try loader.take("\(part.name).bias", shape: [part.outputs])) }
-        }
-        try self.init(loader, matrices: matrices, biases: biases, scale: scale)
+        let matrix = try loader.take("\(name).weight", shape: [outputs, inputs])
+        let bias = hasBias ? try loader.take("\(name).bias", shape: [outputs]) : nil
+        try self.init(
+            loader, matrices: [matrix], biases: bias.map { [$0] } ?? [], scale: scale)
     }
 
     /// Takes the rows `rows` of `name.weight` [outputs, inputs] and `name.bias` [outputs], range after range.

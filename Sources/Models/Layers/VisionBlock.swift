@@ -22,12 +22,10 @@ struct VisionBlock: Sendable {
     }
 
     /// The names of its weights in a layout.
-    ///
-    /// Queries, keys and values are one matrix or three.
     struct Names: Sendable {
         let attentionNorm: String
         let attention: String
-        let qkv: [String]
+        let qkv: DecoderNames.QKV
         let output: String
         var attentionScale: String?
         let mlpNorm: String
@@ -41,29 +39,20 @@ struct VisionBlock: Sendable {
         let width = shape.hiddenSize
         let attention = loader[names.attention]
         attentionNorm = try Norm(shape.norm, loader, names.attentionNorm, count: width)
-        let part = HeadPart(
-            HeadLayout(heads: shape.heads, keyValueHeads: shape.heads, headDim: shape.headDim), loader)
+        let layout = HeadLayout(
+            heads: shape.heads, keyValueHeads: shape.heads, headDim: shape.headDim)
+        let part = HeadPart(layout, loader)
         heads = part.layout
-        // The rows of queries, of keys and of values, in one matrix or three.
-        let rows = part.queries.scaled(by: shape.headDim)
-        let stacked = 3 / names.qkv.count
-        var matrices: [Tensor] = [], biases: [Tensor] = []
-        for name in names.qkv {
-            let matrix = try attention.take("\(name).weight", shape: [stacked * width, width])
-            let bias = shape.hasQKVBias ? try attention.take("\(name).bias", shape: [stacked * width]) : nil
-            for index in 0..<stacked {
-                matrices.append(matrix[rows.shifted(by: index * width)])
-                if let bias { biases.append(bias[rows.shifted(by: index * width)]) }
-            }
-        }
-        qkv = try Linear(attention, matrices: matrices, biases: biases)
+        qkv = try Linear(
+            qkv: attention, names.qkv, layout, part, hidden: width, hasBias: shape.hasQKVBias)
         if let epsilon = shape.queryKeyEpsilon {
             queryKeyNorm = try QueryKeyNorm(attention, width: width, epsilon: epsilon)
         } else {
             queryKeyNorm = nil
         }
         output = try DividedLinear(
-            attention, names.output, outputs: width, inputs: rows, of: width, hasBias: true,
+            attention, names.output, outputs: width, inputs: part.queries.scaled(by: shape.headDim),
+            of: width, hasBias: true,
             scale: try Self.scale(loader, names.attentionScale, width))
         mlpNorm = try Norm(shape.norm, loader, names.mlpNorm, count: width)
         let inner = loader["mlp"], intermediate = shape.intermediateSize
