@@ -29,6 +29,14 @@ INTERNVL3_8B = {
     },
     "llm_config": {**TEXT, "vocab_size": 151674},
 }
+# InternViT-300M with Qwen2-0.5B.
+INTERNVL_1B = {
+    **INTERNVL3_8B,
+    "llm_config": {
+        "hidden_size": 896, "intermediate_size": 4864, "num_attention_heads": 14, "num_key_value_heads": 2,
+        "num_hidden_layers": 24, "max_window_layers": 24, "max_position_embeddings": 32768, "vocab_size": 151655,
+    },
+}
 QWEN25_VL_7B = {
     "vision_config": {
         "depth": 32, "hidden_size": 1280, "num_heads": 16, "intermediate_size": 3420, "out_hidden_size": 3584,
@@ -73,6 +81,7 @@ def write_photo(path, width, height, bytes_wanted):
 def main():
     folder = pathlib.Path(sys.argv[1])
     write_shape(folder / "internvl3-8b", "internvl-qwen2-opengvlab", INTERNVL3_8B)
+    write_shape(folder / "internvl-1b", "internvl-qwen2-opengvlab", INTERNVL_1B)
     write_shape(folder / "qwen2.5-vl-7b", "qwen2_5-vl", QWEN25_VL_7B)
     preprocessor = folder / "qwen2.5-vl-7b/preprocessor_config.json"
     limits = {"min_pixels": 3136, "max_pixels": 12845056}
