@@ -58,6 +58,8 @@ const char *vireo_find_driver(void *library, vireo_driver *table) {
         E(destroy_graph, "cuGraphDestroy"),
         E(destroy_executable, "cuGraphExecDestroy"),
         E(error_text, "cuGetErrorString"),
+        E(can_access_peer, "cuDeviceCanAccessPeer"),
+        E(enable_peer, "cuCtxEnablePeerAccess"),
     };
 #undef E
     return find(library, table, entries, COUNT(entries));
@@ -95,6 +97,22 @@ const char *vireo_find_blas(void *library, vireo_blas *table) {
         E(destroy_preference, "cublasLtMatmulPreferenceDestroy"),
         E(set_preference, "cublasLtMatmulPreferenceSetAttribute"),
         E(heuristic, "cublasLtMatmulAlgoGetHeuristic"),
+    };
+#undef E
+    return find(library, table, entries, COUNT(entries));
+}
+
+const char *vireo_find_nccl(void *library, vireo_nccl *table) {
+#define E(field, symbol) {offsetof(vireo_nccl, field), symbol}
+    static const entry entries[] = {
+        E(version, "ncclGetVersion"),
+        E(make_id, "ncclGetUniqueId"),
+        E(join, "ncclCommInitRank"),
+        E(start_group, "ncclGroupStart"),
+        E(end_group, "ncclGroupEnd"),
+        E(all_reduce, "ncclAllReduce"),
+        E(abort, "ncclCommAbort"),
+        E(error_text, "ncclGetErrorString"),
     };
 #undef E
     return find(library, table, entries, COUNT(entries));

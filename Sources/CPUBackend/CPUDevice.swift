@@ -58,6 +58,7 @@ package final class CPUDevice: Device {
     }
 
     package func wait() {}
+    package func check() {}
 
     package func load(_ source: Tensor, as elementType: ElementType) throws(DeviceError) -> Tensor {
         guard let from = source.elementType.kernelType, let to = elementType.kernelType else {

@@ -10,7 +10,7 @@ package final class CUDADevice: Device, @unchecked Sendable {
     // Safe: all properties are written once; what changes is in mutexes.
     package let operators: any Operators
     let stream: CUDAStream
-    private let compiler: KernelCompiler
+    let compiler: KernelCompiler
     private let uploads: UploadLane
     private let uploading = Mutex(())
     private let lanes: LanePool
@@ -125,6 +125,7 @@ package final class CUDADevice: Device, @unchecked Sendable {
     }
 
     package func wait() throws(DeviceError) { try stream.wait() }
+    package func check() throws(DeviceError) { try stream.check() }
 
     package func load(_ source: Tensor, as elementType: ElementType) throws(DeviceError) -> Tensor {
         let storage = try Self.storage(stream, byteCount: source.elementCount * elementType.byteCount)

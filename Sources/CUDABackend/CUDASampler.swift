@@ -14,6 +14,8 @@ final class CUDASampler: TokenSampler, @unchecked Sendable {
     private let scratch: Storage
     /// i32: the lists of all rules, one behind another; grows.
     private var lists: Tensor
+    /// Lists that became too small: giving memory back waits for the device, and with it for ranks that wait for this one.
+    private var outgrown: [Tensor] = []
     private let received: PinnedMemory
     private let isReceived: CUDAEvent
     private var ruleCount = 0
@@ -68,6 +70,7 @@ final class CUDASampler: TokenSampler, @unchecked Sendable {
         for _ in rows.count..<min(capacity, device.paddedCount(max(1, rows.count))) { packed.appendUnused() }
         ruleCount = rows.count
         if packed.lists.count > lists.elementCount {
+            outgrown.append(lists)
             do throws(DeviceError) {
                 lists = try device.makeTensor([packed.lists.count * 2], .i32)
             } catch {

@@ -10,7 +10,7 @@ final class CUDAStream: @unchecked Sendable {
     // Safe: handles and function pointers, written once; what changes is in a mutex.
     let libraries: CUDALibraries
     let properties: CUDAProperties
-    private let context: UInt
+    let context: UInt
     private let stream: UInt
     private let failure = Mutex<DeviceError?>(nil)
     /// Times of what is enqueued, when asked for.

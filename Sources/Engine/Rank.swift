@@ -26,6 +26,8 @@ final class Rank {
     private let endIDs: [Int32]
     private let workspace: Workspace
     private let banks: [Bank]
+    /// Whether steps that repeat may be recorded.
+    private var records = true
     private var enqueuedCount = 0
     private var collectedCount = 0
 
@@ -34,6 +36,8 @@ final class Rank {
         let inputs: Tensor
         /// The first rank chooses tokens.
         let sampler: (any TokenSampler)?
+        /// i32 [rows]: the chosen tokens on the device, which the next step may begin with; nil where none does.
+        let tokens: Tensor?
         /// i32 [tiles per step]: by picture, how many values of its embeddings are not finite.
         let faults: Tensor
         var sequences: [SequenceStep] = []
@@ -41,9 +45,10 @@ final class Rank {
         var choiceRows: [Int32] = []
         var pictureCount = 0
 
-        init(inputs: Tensor, sampler: (any TokenSampler)?, faults: Tensor) {
+        init(inputs: Tensor, sampler: (any TokenSampler)?, tokens: Tensor?, faults: Tensor) {
             self.inputs = inputs
             self.sampler = sampler
+            self.tokens = tokens
             self.faults = faults
         }
     }
@@ -90,12 +95,14 @@ final class Rank {
             + rowCount
         var banks: [Bank] = []
         for _ in 0..<2 {
+            let sampler =
+                division?.isFirst ?? true
+                ? try device.makeSampler(capacity: rowCount, vocabularyCount: text.vocabularyCount) : nil
+            let copy = device.isAsynchronous && sampler == nil ? try device.makeTensor([rowCount], .i32) : nil
             banks.append(
                 Bank(
-                    inputs: try device.makeTensor([capacity], .i32),
-                    sampler: division?.isFirst ?? true
-                        ? try device.makeSampler(
-                            capacity: rowCount, vocabularyCount: text.vocabularyCount) : nil,
+                    inputs: try device.makeTensor([capacity], .i32), sampler: sampler,
+                    tokens: sampler?.tokens ?? copy,
                     faults: try device.makeTensor([limits.tilesPerStep], .i32)))
         }
         self.banks = banks
@@ -129,6 +136,20 @@ final class Rank {
         for count in [1, 2, 4, 8] where count <= min(limits.runningRequests, limits.pageCount) {
             for _ in 0..<4 { try warmUp(sequences: count, tokens: 1) }
         }
+    }
+
+    /// The same by this rank alone, whose exchanges do nothing: all memory and kernels are there afterwards, so that no
+    /// rank keeps the others waiting for what a device does only when it is idle.
+    func rehearse() throws(DeviceError) {
+        division?.collective.rehearseAlone(true)
+        records = false
+        defer {
+            division?.collective.rehearseAlone(false)
+            records = true
+        }
+        try warmUp()
+        workspace.reset()
+        try device.wait()
     }
 
     /// One step of so many sequences, in pages of their own as far as there are.
@@ -247,15 +268,22 @@ final class Rank {
         bank.sampler?.set(rules)
         workspace.reset()
         let batch = packed.batch(
-            in: bank.inputs, previous: other.sampler?.tokens ?? bank.inputs,
+            in: bank.inputs, previous: other.tokens ?? bank.inputs,
             embeddings: embeddings.reshaped([
                 embeddings.shape[0] * planeCount, embeddings.shape[1] / planeCount,
             ]), cache: cache)
         let body = { () throws(DeviceError) in
             let logits = try self.model.forward(batch, workspace: self.workspace)
-            if !rules.isEmpty { try bank.sampler?.choose(logits) }
+            guard !rules.isEmpty else { return }
+            try bank.sampler?.choose(logits)
+            if let division = self.division, self.device.isAsynchronous, let tokens = bank.tokens {
+                division.collective.share(
+                    tokens.reshaped([tokens.elementCount, 1]),
+                    parts: (0..<division.collective.rankCount).map { 0..<($0 == 0 ? tokens.elementCount : 0) }
+                )
+            }
         }
-        if repeats, rules.allSatisfy(\.isPlain) {
+        if records, repeats, rules.allSatisfy(\.isPlain) {
             try device.replay(
                 ReplayKey(
                     sequenceCount: padded, pageColumns: columns, bank: (enqueuedCount - 1) % 2,
@@ -284,13 +312,13 @@ final class Rank {
         collectedCount += 1
         var result = StepResult()
         defer { bank.pictureCount = 0 }
-        if let division, division.collective.isAbandoned {
-            throw RankGroup.abandoned
-        }
-        if bank.pictureCount > 0 {
+        try device.check()
+        if bank.pictureCount > 0, division?.isFirst ?? true {
             result.soundPictures = try device.readIntegers(bank.faults[0..<bank.pictureCount]).map { $0 == 0 }
         }
         var tokens = (bank.choiceRows.isEmpty ? [] : try bank.sampler?.result() ?? [])[...]
+        // Behind the wait: what the device exchanged is void when a rank has left meanwhile.
+        if let division, division.collective.isAbandoned { throw RankGroup.abandoned }
         var scores: [RequestID: [SampledToken]] = [:]
         var chosen: [RequestID: SampledToken] = [:]
         for sequence in bank.sequences {

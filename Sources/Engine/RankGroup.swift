@@ -9,6 +9,10 @@ final class RankGroup {
     // Safe: the first belongs to the engine's thread, as the group does.
     private let first: Rank
     private let others: [RemoteRank]
+    /// Steps that were enqueued and not collected.
+    private var flightCount = 0
+    /// Why the step on the way is void, when a later one could not be enqueued: ranks may have missed exchanges of it.
+    private var spoilt: DeviceError?
 
     /// Starts the threads of the `others`; nil when the system gives none.
     init?(first: Rank, others: [(rank: Rank, collective: any Collective)]) {
@@ -27,29 +31,47 @@ final class RankGroup {
     deinit { for other in others { other.stop() } }
 
     /// Whether a step may be enqueued before the one before is collected.
-    var runsAhead: Bool { first.runsAhead && others.isEmpty }
+    var runsAhead: Bool { first.runsAhead }
 
     func warmUp() throws(DeviceError) {
+        if !others.isEmpty {
+            try first.run(.rehearse)
+            for other in others {
+                other.begin(.rehearse)
+                if let error = other.end() { throw error }
+            }
+        }
         try each(.warmUp)
     }
 
     func encode(_ pictures: [PictureTiles]) throws(DeviceError) {
-        if !pictures.isEmpty { try each(.encode(pictures)) }
+        if !pictures.isEmpty { try each(.encode(pictures), stepsBefore: flightCount) }
     }
 
-    func enqueue(_ sequences: [SequenceStep]) throws(DeviceError) { try each(.enqueue(sequences)) }
+    func enqueue(_ sequences: [SequenceStep]) throws(DeviceError) {
+        flightCount += 1
+        try each(.enqueue(sequences), stepsBefore: flightCount - 1)
+    }
 
     /// What the first rank has; the others' results are its.
     func collect() throws(DeviceError) -> StepResult {
+        flightCount -= 1
         try each(.collect)
+        if let error = spoilt {
+            spoilt = nil
+            throw error
+        }
         return first.collected
     }
 
     /// Counts the oldest step on the way as collected: it could not be enqueued.
-    func skip() { try? each(.skip) }
+    func skip() {
+        flightCount -= 1
+        try? each(.skip)
+    }
 
-    /// Lets every rank do `work`; the first failure counts.
-    private func each(_ work: RankWork) throws(DeviceError) {
+    /// Lets every rank do `work`, while `stepsBefore` steps are on their way; the first failure counts.
+    private func each(_ work: RankWork, stepsBefore: Int = 0) throws(DeviceError) {
         for other in others { other.begin(work) }
         var failures: [DeviceError] = []
         do throws(DeviceError) { try first.run(work) } catch {
@@ -63,6 +85,7 @@ final class RankGroup {
         }
         // The ranks wait for work again; but for a device that is broken they can go on.
         if case .failed = failure {} else { others.first?.rejoin() }
+        if !others.isEmpty, stepsBefore > 0 { spoilt = failure }
         throw failure
     }
 
@@ -71,6 +94,7 @@ final class RankGroup {
 
 /// What all ranks do at a time.
 enum RankWork: Sendable {
+    case rehearse
     case warmUp
     case encode([PictureTiles])
     case enqueue([SequenceStep])
@@ -81,6 +105,7 @@ enum RankWork: Sendable {
 extension Rank {
     func run(_ work: RankWork) throws(DeviceError) {
         switch work {
+        case .rehearse: try rehearse()
         case .warmUp: try warmUp()
         case .encode(let pictures): try encode(pictures)
         case .enqueue(let sequences): try enqueue(sequences)

@@ -65,6 +65,7 @@ private struct NotingDevice: Device {
     func write(_ bytes: UnsafeRawBufferPointer, to target: Tensor) {}
     func read(_ source: Tensor, into bytes: UnsafeMutableRawBufferPointer) {}
     func wait() {}
+    func check() {}
 
     func makeSampler(capacity: Int, vocabularyCount: Int) throws(DeviceError) -> any TokenSampler {
         throw .failed("a list of tensors chooses no tokens")

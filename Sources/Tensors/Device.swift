@@ -32,6 +32,8 @@ package protocol Device: Sendable {
     var freeByteCount: Int { get }
     /// Blocks until all enqueued work is done.
     func wait() throws(DeviceError)
+    /// Throws when enqueued work is known to have failed.
+    func check() throws(DeviceError)
 
     /// A copy of the floating-point host tensor `source` on the device, converted to `elementType`.
     func load(_ source: Tensor, as elementType: ElementType) throws(DeviceError) -> Tensor

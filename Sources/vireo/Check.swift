@@ -23,6 +23,8 @@ struct Check: AsyncParsableCommand {
 
     @OptionGroup var device: DeviceOptions
 
+    @OptionGroup var parallel: ParallelOptions
+
     @Option(name: .flag("model_dir"), parsing: .upToNextOption, help: "Checkpoints to compare as a whole.")
     var modelFolders: [String] = []
 
@@ -33,7 +35,7 @@ struct Check: AsyncParsableCommand {
     var isVerbose = false
 
     func run() async throws {
-        let checked = try device.make(.bf16)[0]
+        let devices = try device.make(.bf16, count: parallel.ranks), checked = devices[0]
         print("\(checked.name) against the reference")
         var (count, failures) = (0, 0)
         if !skipsOperators {
@@ -47,19 +49,28 @@ struct Check: AsyncParsableCommand {
             failures = pair.findings.count { !$0.isRight }
             print("operators: \(count - failures) of \(count) comparisons are right")
         }
+        if devices.count > 1 {
+            let wrong = try ExchangeChecks(
+                devices, device.collectives(devices, inGroupsOf: devices.count).map(\.all)
+            ).wrong()
+            print(
+                "exchanges of \(devices.count) ranks: \(wrong.isEmpty ? "right" : wrong.joined(separator: "; "))"
+            )
+            failures += wrong.count
+        }
         for folder in modelFolders {
-            let wrong = try await compare(folder, checked)
+            let wrong = try await compare(folder, devices)
             print("\(folder): \(wrong.isEmpty ? "the same tokens" : wrong.joined(separator: "; "))")
             failures += wrong.count
         }
         guard failures == 0 else { throw ExitCode.failure }
     }
 
-    /// What is wrong with the checkpoint in `folder` on `checked`.
-    private func compare(_ folder: String, _ checked: any Device) async throws -> [String] {
+    /// What is wrong with the checkpoint in `folder` over `checked`.
+    private func compare(_ folder: String, _ checked: [any Device]) async throws -> [String] {
         let processor = CPUDevice(threadCount: Processor.coreCount)
         var wrong: [String] = []
-        let expected = try await answers(folder, processor, together: false)
+        let expected = try await answers(folder, [processor], together: false)
         let found: [[SampledToken]], among: [[SampledToken]]
         do {
             found = try await answers(folder, checked, together: false)
@@ -89,12 +100,14 @@ struct Check: AsyncParsableCommand {
     }
 
     /// 32 greedy tokens for each of a few prompts, some with a picture.
-    private func answers(_ folder: String, _ device: any Device, together: Bool) async throws
+    private func answers(_ folder: String, _ devices: [any Device], together: Bool) async throws
         -> [[SampledToken]]
     {
         var options = try ModelOptions.parse(["--model_dir", folder])
+        options.device = device
+        if devices.count > 1 { options.parallel = parallel }
         if try ModelFamilies.describe(folder).vision?.cut.isWhole == false { options.maxTiles = 2 }
-        let loaded = try LoadedModel(options, on: [device])
+        let loaded = try LoadedModel(options, on: devices)
         var limits = try EngineOptions.parse([])
         limits.totalTokens = 4096
         let engine = try loaded.makeEngine(limits, elementType: .bf16)

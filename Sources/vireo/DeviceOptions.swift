@@ -16,8 +16,24 @@ struct DeviceOptions: ParsableArguments {
     @Option(name: .flag("device"), help: "auto (a GPU where there is one), cpu or cuda.")
     var device = Kind.auto
 
-    @Option(name: .flag("gpu_ids"), help: "The GPU to use, by number.")
-    var gpu = 0
+    @Option(
+        name: .flag("gpu_ids"),
+        help:
+            "The GPUs of the ranks, by number: 0,1. By default the first ones; one may be named for several ranks."
+    )
+    var gpus: NumberList?
+
+    @Option(
+        name: .flag("visual_gpu_ids"),
+        help: "LightLLM's name for the GPUs of the vision towers; here they are those of --gpu_ids.")
+    var visualGPUs: NumberList?
+
+    @Option(
+        name: .flag("rank_transport"),
+        help:
+            "How ranks on GPUs reach each other: peers (each other's memory), nccl, or auto (peers where the GPUs can)."
+    )
+    var transport = TransportChoice.auto
 
     @Option(
         name: .flag("cuda_libraries"),
@@ -30,8 +46,38 @@ struct DeviceOptions: ParsableArguments {
     var threads: Int?
 
     func validate() throws {
-        try Bounds.check("--gpu_ids", gpu, 0...255)
+        for gpu in gpus?.numbers ?? [] { try Bounds.check("--gpu_ids", gpu, 0...255) }
         try Bounds.check("--threads", threads, 1...1024)
+        if let visualGPUs {
+            guard Set(visualGPUs.numbers) == Set(gpus?.numbers ?? visualGPUs.numbers) else {
+                throw ValidationError(
+                    "--visual_gpu_ids \(visualGPUs) are not the GPUs of --gpu_ids: a tower runs where its ranks are"
+                )
+            }
+        }
+    }
+
+    /// The ways of ranks on `devices` to each other: all of them, and groups of `size`.
+    func collectives(
+        _ devices: [any Device], inGroupsOf size: Int,
+    ) throws -> [(all: any Collective, group: any Collective)] {
+        let gpus = devices.compactMap { $0 as? CUDADevice }
+        guard gpus.count == devices.count else {
+            return ThreadCollective.ranks(devices.count, inGroupsOf: size).map { ($0.all, $0.group) }
+        }
+        do throws(DeviceError) {
+            let choice =
+                switch transport {
+                case .auto: CUDACollective.transport(gpus)
+                case .peers: RankTransport.peers
+                case .nccl: RankTransport.nccl
+                }
+            return try CUDACollective.ranks(
+                gpus, inGroupsOf: size, by: choice, libraryFolder: libraryFolder
+            ).map { ($0.all, $0.group) }
+        } catch {
+            throw StartError("\(error)")
+        }
     }
 
     /// The devices of `count` ranks of a model kept in `elementType`.
@@ -45,15 +91,38 @@ struct DeviceOptions: ParsableArguments {
             throw StartError("--data_type float32 is for --device cpu; a GPU computes in bfloat16")
         }
         if device == .auto, !CUDADevice.isPresent { return processors }
-        guard count == 1 else {
+        let gpus = gpus?.numbers ?? visualGPUs?.numbers ?? Array(0..<count)
+        guard gpus.count == count else {
             throw StartError(
-                "--tp \(count) is not supported on GPUs yet: use --tp 1, or --device cpu, whose ranks share the cores"
-            )
+                "--gpu_ids names \(gpus.count) GPUs, but there are \(count) ranks: name one for each of --tp")
         }
         do throws(DeviceError) {
-            return [try CUDADevice(ordinal: gpu, libraryFolder: libraryFolder)]
+            return try gpus.map { (gpu) throws(DeviceError) in
+                try CUDADevice(ordinal: gpu, libraryFolder: libraryFolder)
+            }
         } catch {
             throw StartError("\(error)\(device == .auto ? "; --device cpu runs on the processor" : "")")
         }
     }
+}
+
+/// What `--rank_transport` takes.
+enum TransportChoice: String, ExpressibleByArgument, CaseIterable {
+    case auto
+    case peers
+    case nccl
+}
+
+/// Whole numbers with commas between them.
+struct NumberList: ExpressibleByArgument, CustomStringConvertible {
+    let numbers: [Int]
+
+    /// Nil for anything else, and for none.
+    init?(argument: String) {
+        let parts = argument.split(separator: ",", omittingEmptySubsequences: false).map { Int($0) }
+        numbers = parts.compactMap(\.self)
+        guard numbers.count == parts.count else { return nil }
+    }
+
+    var description: String { numbers.map(String.init).joined(separator: ",") }
 }

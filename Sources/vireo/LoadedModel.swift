@@ -44,26 +44,26 @@ struct LoadedModel {
             tokenizer: tokenizer, template: template, rules: rules,
             vocabularyCount: description.text.vocabularyCount)
         try Self.check(description, on: devices[0])
-        try Self.check(description, options.parallel)
+        try Self.check(description, options.parallel, on: devices[0])
         let source: any TensorSource =
             options.loadFormat == "dummy"
             ? ModelFamilies.randomWeights(for: description, seed: 0) : try Checkpoint(folder: folder)
         let towers = options.parallel.towers, count = devices.count
-        let places = ThreadCollective.ranks(count, inGroupsOf: count / towers)
         let start = ContinuousClock.now
-        var ranks: [ModelRank] = []
-        for (device, place) in zip(devices, places) {
-            let bar = ProgressBar(total: source.byteCount)
+        let places = count > 1 ? try options.device.collectives(devices, inGroupsOf: count / towers) : []
+        let bar = ProgressBar(total: source.byteCount), threads = try Environment.loaderThreads()
+        let (kept, elementType) = (description, options.elementType)
+        ranks = try inParallel(count: count, threads: count) { (rank: Int) throws(ModelError) in
             let model = try ModelFamilies.load(
-                source, description: description, device: device, elementType: options.elementType,
-                loaderThreads: try Environment.loaderThreads(),
+                source, description: kept, device: devices[rank], elementType: elementType,
+                loaderThreads: threads,
                 towers: TowerCollectives(
-                    text: count > 1 ? place.all : nil, vision: count > towers ? place.group : nil),
-                progress: { bar.show($0.byteCount) })
-            ranks.append(
-                ModelRank(model: model, device: device, collective: count > 1 ? place.all : nil))
+                    text: count > 1 ? places[rank].all : nil,
+                    vision: count > towers ? places[rank].group : nil),
+                progress: { if rank == 0 { bar.show($0.byteCount) } })
+            return ModelRank(
+                model: model, device: devices[rank], collective: count > 1 ? places[rank].all : nil)
         }
-        self.ranks = ranks
         towerCount = towers
         loadSeconds = (ContinuousClock.now - start) / .seconds(1)
         loadedByteCount = source.byteCount
@@ -132,10 +132,17 @@ struct LoadedModel {
     }
 
     /// Throws for a model that cannot be divided so.
-    private static func check(_ description: ModelDescription, _ parallel: ParallelOptions) throws {
+    private static func check(
+        _ description: ModelDescription, _ parallel: ParallelOptions, on device: any Device,
+    ) throws {
         if let obstacle = description.text.obstacle(toRanks: parallel.ranks) {
             throw StartError(
                 "--tp \(parallel.ranks) does not divide the text tower, which has \(obstacle)")
+        }
+        if device.isAsynchronous, parallel.ranks > 1, !description.text.hiddenSize.isMultiple(of: 4) {
+            throw StartError(
+                "--tp \(parallel.ranks) is not supported on GPUs for a hidden size of \(description.text.hiddenSize), "
+                    + "but for multiples of 4")
         }
         let each = parallel.ranksPerTower
         if let obstacle = description.vision?.obstacle(toRanks: each) {

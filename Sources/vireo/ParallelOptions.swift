@@ -5,7 +5,7 @@ struct ParallelOptions: ParsableArguments {
     @Option(
         name: .flag("tp"),
         help:
-            "Ranks the text tower is divided over. On the processor they share its cores; on GPUs 1 in this version."
+            "Ranks the text tower is divided over. On the processor they share its cores; on GPUs each has one (--gpu_ids)."
     )
     var ranks = 1
 

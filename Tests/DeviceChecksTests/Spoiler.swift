@@ -34,6 +34,7 @@ final class Spoiler: Device {
         unsafe try base.read(source, into: bytes)
     }
     func wait() throws(DeviceError) { try base.wait() }
+    func check() throws(DeviceError) { try base.check() }
     func load(_ source: Tensor, as elementType: ElementType) throws(DeviceError) -> Tensor {
         try base.load(source, as: elementType)
     }

@@ -1,4 +1,4 @@
-// What Vireo uses of the CUDA driver, NVRTC and cuBLASLt: their functions by pointer, since they are found at run time,
+// What Vireo uses of the CUDA driver, NVRTC, cuBLASLt and NCCL: their functions by pointer, since they are found at run time,
 // and the few calls that are awkward outside C. Nothing here needs CUDA to build.
 // Names and numbers follow NVIDIA's headers: cuda.h, nvrtc.h and cublasLt.h of CUDA 13.
 #pragma once
@@ -46,6 +46,8 @@ typedef struct {
     int (*destroy_graph)(void *graph);
     int (*destroy_executable)(void *executable);
     int (*error_text)(int error, const char **text);
+    int (*can_access_peer)(int *can, int device, int peer);
+    int (*enable_peer)(void *context, unsigned flags);
 } vireo_driver;
 
 // The run-time compiler. All functions answer 0 or an error that `error_text` describes.
@@ -81,10 +83,29 @@ typedef struct {
                      void *results, int *found);
 } vireo_blas;
 
+// NCCL, the library of exchanges between GPUs: nccl.h of version 2. All functions answer 0 or an error that `error_text`
+// describes. Numbers of types: u32 3, f32 7; of operations: sum 0.
+typedef struct {
+    char bytes[128];
+} vireo_nccl_id;
+
+typedef struct {
+    int (*version)(int *version);
+    int (*make_id)(vireo_nccl_id *id);
+    int (*join)(void **communicator, int count, vireo_nccl_id id, int rank);
+    int (*start_group)(void);
+    int (*end_group)(void);
+    int (*all_reduce)(const void *source, void *target, size_t count, int type, int operation, void *communicator,
+                      void *stream);
+    int (*abort)(void *communicator);
+    const char *(*error_text)(int error);
+} vireo_nccl;
+
 // Fill a table from a library opened with dlopen; answer null, or the name of the first function that is missing.
 const char *vireo_find_driver(void *library, vireo_driver *table);
 const char *vireo_find_compiler(void *library, vireo_compiler *table);
 const char *vireo_find_blas(void *library, vireo_blas *table);
+const char *vireo_find_nccl(void *library, vireo_nccl *table);
 
 // Launches `function`; each parameter lies in the low bytes of one of `count` slots. With `overlaps` the kernel may begin
 // before its predecessor has ended (programmatic dependent launch).
