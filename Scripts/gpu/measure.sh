@@ -4,9 +4,11 @@
 #     Scripts/gpu/measure.sh VIREO FOLDER [PART...]
 #
 # FOLDER is what make_inputs.py wrote; it also takes the weights that are made here, 16 GB. PART is one of check, step, serve,
-# qwen, sanitize; without one all are run.
+# qwen, sanitize; without one all of these are run. The part ranks runs two ranks, on two GPUs where there are.
 set -uo pipefail
 
+# Multicast over NVLink can put the GPUs of a host that is shared out of service.
+export NCCL_NVLS_ENABLE=0
 vireo=$1 folder=$2
 shift 2
 parts=${*:-check step serve qwen sanitize}
@@ -100,6 +102,33 @@ sanitize() {
     for tool in memcheck racecheck; do
         say "compute-sanitizer $tool"
         timeout 100 compute-sanitizer --tool "$tool" "$vireo" check --device cuda | tail -4
+    done
+}
+
+# Two ranks: on one GPU, and where there are two, on both.
+ranks() {
+    local small=("$models"/internvl-{llama-hf,mistral-hf,qwen2-hf,qwen3-hf} "$models"/qwen{2-vl,2_5-vl,3-vl})
+    local each=(check --device cuda --skip_operators --tp 2 --model_dir "${small[@]}")
+    say "two ranks on one GPU"
+    timeout 90 "$vireo" "${each[@]}" --gpu_ids 0,0 | tail -9
+    timeout 90 "$vireo" "${each[@]}" --gpu_ids 0,0 --visual_tp 2 | tail -9
+    timeout 60 "$vireo" bench ranks --tp 2 --gpu_ids 0,0
+    timeout 60 "$vireo" bench ranks --tp 1 --rank_transport nccl
+    timeout 90 "$vireo" bench step --tp 2 --gpu_ids 0,0 --model_dir "$folder/internvl-1b" --load_format dummy \
+        --input_len 1024 --output_len 64 --batch 1 8 --image_size 448x448
+    (($(nvidia-smi -L | wc -l) > 1)) || return 0
+    nvidia-smi topo -m | head -5
+    say "sums over two GPUs: memory of the other, NCCL"
+    timeout 60 "$vireo" bench ranks --tp 2 --rank_transport peers
+    timeout 60 "$vireo" bench ranks --tp 2 --rank_transport nccl
+    say "two GPUs: memory of the other, NCCL, a tower over both"
+    timeout 90 "$vireo" "${each[@]}" | tail -9
+    timeout 90 "$vireo" "${each[@]}" --rank_transport nccl | tail -9
+    timeout 90 "$vireo" "${each[@]}" --visual_tp 2 | tail -9
+    for tp in 1 2; do
+        say "InternVL3-8B, tp $tp"
+        LOADWORKER=16 timeout 150 "$vireo" bench step --tp $tp --model_dir "$shape" --load_format dummy --input_len 1024 \
+            --output_len 128 --batch 1 8 64 --image_file "$folder/1344x896.jpg" --image_size 1344x896
     done
 }
 

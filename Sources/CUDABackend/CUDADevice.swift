@@ -1,4 +1,5 @@
 import CCUDA
+import Glibc
 import Synchronization
 package import Tensors
 
@@ -33,6 +34,16 @@ package final class CUDADevice: Device, @unchecked Sendable {
         let matmul = try Matmul(stream: stream, workspace: Self.storage(stream, byteCount: 64 << 20))
         kernels = try CUDAOperators(stream: stream, compiler: compiler, matmul: matmul)
         operators = kernels
+    }
+
+    /// Gets the driver ready for ranks on the GPUs `ordinals`; before anything else of it is used.
+    package static func prepare(for ordinals: [Int]) {
+        guard Set(ordinals).count < ordinals.count else { return }
+        // A kernel that is loaded when it is first used waits until the GPU is idle, which it is not while one rank waits there
+        // for another.
+        unsafe _ = setenv("CUDA_MODULE_LOADING", "EAGER", 0)
+        // Copies of one rank are not to queue behind those of another, which may be waiting.
+        unsafe _ = setenv("CUDA_DEVICE_MAX_CONNECTIONS", "32", 0)
     }
 
     /// Whether this machine has NVIDIA's driver and a GPU.

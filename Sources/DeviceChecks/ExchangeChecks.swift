@@ -53,9 +53,9 @@ package struct ExchangeChecks {
     /// Microseconds of one sum of `byteCount` bytes, of `repetitions` one after another.
     package func microseconds(_ byteCount: Int, repetitions: Int = 50) throws(DeviceError) -> Double {
         let values = Self.numbers(byteCount / 4, 1)
+        let tensors = try prepared([[Float]](repeating: values, count: count), [byteCount / 16, 4])
         let times = try each { (rank: Int) throws(DeviceError) -> Double in
-            let x = try devices[rank].makeTensor([byteCount / 16, 4], .f32)
-            devices[rank].write(values, to: x)
+            let x = tensors[rank]
             for _ in 0..<3 { collectives[rank].sum(x) }
             try devices[rank].wait()
             let start = ContinuousClock.now
@@ -70,12 +70,21 @@ package struct ExchangeChecks {
     private func run(
         _ inputs: [[Float]], _ shape: Shape, _ body: @escaping @Sendable (any Collective, Tensor) -> Void,
     ) throws(DeviceError) -> [[Float]] {
-        try each { (rank: Int) throws(DeviceError) -> [Float] in
-            let x = try devices[rank].makeTensor(shape, .f32)
-            devices[rank].write(inputs[rank], to: x)
-            try devices[rank].wait()
-            body(collectives[rank], x)
-            return try devices[rank].readFloats(x)
+        let tensors = try prepared(inputs, shape)
+        return try each { (rank: Int) throws(DeviceError) -> [Float] in
+            body(collectives[rank], tensors[rank])
+            return try devices[rank].readFloats(tensors[rank])
+        }
+    }
+
+    /// Each rank's input on its device; memory is neither taken nor given back while ranks wait for each other, which a
+    /// device may do only when it is idle.
+    private func prepared(_ inputs: [[Float]], _ shape: Shape) throws(DeviceError) -> [Tensor] {
+        try zip(devices, inputs).map { (device, values) throws(DeviceError) in
+            let x = try device.makeTensor(shape, .f32)
+            device.write(values, to: x)
+            try device.wait()
+            return x
         }
     }
 

@@ -13,7 +13,7 @@ struct BenchRanks: AsyncParsableCommand {
     @Option(name: .flag("tp"), help: "Ranks.")
     var ranks = 2
 
-    func validate() throws { try Bounds.check("--tp", ranks, 2...64) }
+    func validate() throws { try Bounds.check("--tp", ranks, 1...64) }
 
     func run() async throws {
         let devices = try device.make(.bf16, count: ranks)

@@ -90,8 +90,9 @@ struct DeviceOptions: ParsableArguments {
         guard elementType == .bf16 else {
             throw StartError("--data_type float32 is for --device cpu; a GPU computes in bfloat16")
         }
-        if device == .auto, !CUDADevice.isPresent { return processors }
         let gpus = gpus?.numbers ?? visualGPUs?.numbers ?? Array(0..<count)
+        CUDADevice.prepare(for: gpus)
+        if device == .auto, !CUDADevice.isPresent { return processors }
         guard gpus.count == count else {
             throw StartError(
                 "--gpu_ids names \(gpus.count) GPUs, but there are \(count) ranks: name one for each of --tp")
