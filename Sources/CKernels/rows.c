@@ -153,24 +153,20 @@ static void embed(void *context, size_t begin, size_t end) {
     size_t row_bytes = call->columns * (call->type == vireo_type_f32 ? 4 : 2);
     for (size_t t = begin; t < end; t++) {
         float *out = call->out + t * call->columns;
-        if (call->image_rows[t] >= 0) {
-            memcpy(
-                out, call->images + (size_t)call->image_rows[t] * call->columns,
-                call->columns * sizeof(float));
-        } else {
-            const char *row = (const char *)call->table + (size_t)call->ids[t] * row_bytes;
+        int32_t image = call->image_rows[t], id = call->ids[t];
+        size_t place = (size_t)id - call->first_id;
+        if (image >= 0 && (size_t)image < call->image_count) {
+            memcpy(out, call->images + (size_t)image * call->columns, call->columns * sizeof(float));
+        } else if (image < 0 && id >= 0 && (size_t)id >= call->first_id && place < call->vocabulary) {
+            const char *row = (const char *)call->table + place * row_bytes;
             e->kernels->convert(row, call->type, out, vireo_type_f32, call->columns);
+        } else {
+            memset(out, 0, call->columns * sizeof(float));
         }
     }
 }
 
-bool vireo_embed(vireo_pool *pool, const struct vireo_embed_call *call) {
-    for (size_t t = 0; t < call->tokens; t++) {
-        int32_t image = call->image_rows[t], id = call->ids[t];
-        if (image >= 0 ? (size_t)image >= call->image_count : id < 0 || (size_t)id >= call->vocabulary)
-            return false;
-    }
+void vireo_embed(vireo_pool *pool, const struct vireo_embed_call *call) {
     struct embedding e = {vireo_pool_kernels(pool), call};
     vireo_parallel(pool, call->tokens, grain(call->columns), embed, &e);
-    return true;
 }

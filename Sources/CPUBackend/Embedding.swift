@@ -42,9 +42,21 @@ extension CPUOperators {
         precondition(added, "every row is one of the table")
     }
 
-    // ids below zero: of `previous`; out[t] = imageRows[t] < 0 ? table[ids[t]] : images[imageRows[t]]
+    // out[t, first + c] = x[t, c]
+    func placeColumns(_ x: Tensor, at first: Int, of out: Tensor) {
+        let (rowCount, count, width) = (x.shape.rowCount, x.shape.columnCount, out.shape.columnCount)
+        precondition(first >= 0 && first + count <= width && out.shape.rowCount == rowCount, "columns of out")
+        let (source, target) = unsafe (x.floats, out.floats + first)
+        for row in 0..<rowCount {
+            // Safe: sizes are checked above.
+            unsafe (target + row * width).update(from: source + row * count, count: count)
+        }
+    }
+
+    // ids below zero: of `previous`; out[t] = imageRows[t] < 0 ? table[ids[t] − firstID] : images[imageRows[t]], or 0
     func embed(
-        ids: Tensor, previous: Tensor, imageRows: Tensor, table: Tensor, images: Tensor, out: Tensor,
+        ids: Tensor, previous: Tensor, imageRows: Tensor, table: Tensor, firstID: Int, images: Tensor,
+        out: Tensor,
     ) {
         let columnCount = table.shape.columnCount
         resolve(ids, previous)
@@ -58,12 +70,12 @@ extension CPUOperators {
         unsafe call.type = table.computingType
         unsafe call.images = UnsafePointer(images.floats)
         unsafe call.tokens = ids.elementCount
+        unsafe call.first_id = firstID
         unsafe call.vocabulary = table.shape.rowCount
         unsafe call.image_count = images.elementCount / max(1, columnCount)
         unsafe call.columns = columnCount
         unsafe call.out = out.floats
-        let found = unsafe vireo_embed(pool.handle, &call)
-        precondition(found, "every id is in the table and every row an image's")
+        unsafe vireo_embed(pool.handle, &call)
     }
 
     /// Puts tokens of `previous` in the place of ids below zero.

@@ -25,6 +25,38 @@ extension CUDAOperators {
             ])
     }
 
+    // out[t, k] = Σ_c x[t, c]² for c in columns[k]
+    func sumSquares(_ x: Tensor, columns: [Range<Int>], out: Tensor) {
+        let stride = x.shape.columnCount
+        precondition(columns.allSatisfy { $0.lowerBound >= 0 && $0.upperBound <= stride }, "columns of x")
+        precondition(out.shape.rowCount == x.shape.rowCount, "out is [T, K]")
+        for (place, range) in columns.enumerated() {
+            stream.launch(
+                rows.sumSquares, grid: (x.shape.rowCount, 1, 1), block: 256,
+                [
+                    .init(x), .init(out), .init(stride), .init(range.lowerBound), .init(range.count),
+                    .init(out.shape.columnCount), .init(place),
+                ])
+        }
+    }
+
+    // x[t, c] = x[t, c] / √(squares[t, column] / count + ε) · weight[c] for c in columns
+    func scaleColumns(
+        _ x: Tensor, columns: Range<Int>, weight: Tensor, squares: Tensor, column: Int, count: Int,
+        epsilon: Float,
+    ) {
+        precondition(columns.lowerBound >= 0 && columns.upperBound <= x.shape.columnCount, "columns of x")
+        precondition(weight.elementCount == columns.count, "as wide as the columns")
+        stream.launch(
+            rows.scaleColumns, grid: (x.shape.rowCount, 1, 1), block: 256,
+            [
+                .init(x), .init(weight), .init(squares), .init(x.shape.columnCount),
+                .init(columns.lowerBound),
+                .init(columns.count), .init(squares.shape.columnCount), .init(column), .init(count),
+                .init(epsilon),
+            ])
+    }
+
     // out[t, c] = (x[t, c] − mean) / √(variance + ε) · weight[c] + bias[c]
     func layerNorm(_ x: Tensor, weight: Tensor, bias: Tensor, epsilon: Float, out: Tensor) {
         let (rowCount, columnCount) = (x.shape.rowCount, x.shape.columnCount)
@@ -69,6 +101,17 @@ extension CUDAOperators {
             ])
     }
 
+    // out[t, first + c] = x[t, c]
+    func placeColumns(_ x: Tensor, at first: Int, of out: Tensor) {
+        let (rowCount, columnCount, width) = (x.shape.rowCount, x.shape.columnCount, out.shape.columnCount)
+        precondition(
+            first >= 0 && first + columnCount <= width && out.shape.rowCount == rowCount, "columns of out")
+        stream.launch(
+            rows.placeColumns, grid: ((columnCount + 1023) / 1024, min(rowCount, 65_535), 1), block: 256,
+            work: KernelWork(bytes: 2 * x.byteCount),
+            [.init(x), .init(out), .init(rowCount), .init(columnCount), .init(width), .init(first)])
+    }
+
     // out[t] += Σⱼ weights[t, j] · table[rows[t, j]]
     func addRows(of table: Tensor, rows indices: Tensor, weights: Tensor?, to out: Tensor) {
         let columnCount = table.shape.columnCount
@@ -104,7 +147,8 @@ extension CUDAOperators {
 
     // out[t] = imageRows[t] < 0 ? table[ids[t]] : images[imageRows[t]]; ids below zero: of `previous`
     func embed(
-        ids: Tensor, previous: Tensor, imageRows: Tensor, table: Tensor, images: Tensor, out: Tensor,
+        ids: Tensor, previous: Tensor, imageRows: Tensor, table: Tensor, firstID: Int, images: Tensor,
+        out: Tensor,
     ) {
         let columnCount = table.shape.columnCount
         precondition(table.elementType == .bf16, "a bf16 table")
@@ -116,6 +160,7 @@ extension CUDAOperators {
                 .init(ids), .init(previous), .init(imageRows), .init(table), .init(images), .init(out),
                 .init(ids.elementCount), .init(columnCount), .init(table.shape.rowCount),
                 .init(images.elementCount / max(1, columnCount)), .init(previous.elementCount),
+                .init(firstID),
             ])
     }
 

@@ -48,9 +48,8 @@ extension KernelCompiler {
 
 /// The kernels of rows.cu and rotary.cu.
 struct RowKernels: Sendable {
-    let rmsNorm, layerNorm, rmsNormColumns, siluMultiply, gelu, gatherRows, addRows, embed, convert,
-        checkFinite,
-        fillRandom, rotate: CUDAKernel
+    let rmsNorm, layerNorm, rmsNormColumns, sumSquares, scaleColumns, siluMultiply, gelu, gatherRows,
+        placeColumns, addRows, embed, convert, checkFinite, fillRandom, rotate: CUDAKernel
 
     init(_ compiler: KernelCompiler) throws(DeviceError) {
         func kernel(_ name: String) throws(DeviceError) -> CUDAKernel {
@@ -59,9 +58,12 @@ struct RowKernels: Sendable {
         rmsNorm = try kernel("rms_norm")
         layerNorm = try kernel("layer_norm")
         rmsNormColumns = try kernel("rms_norm_columns")
+        sumSquares = try kernel("sum_squares")
+        scaleColumns = try kernel("scale_columns")
         siluMultiply = try kernel("silu_multiply")
         gelu = try kernel("gelu")
         gatherRows = try kernel("gather_rows")
+        placeColumns = try kernel("place_columns")
         addRows = try kernel("add_rows")
         embed = try kernel("embed")
         convert = try kernel("convert")

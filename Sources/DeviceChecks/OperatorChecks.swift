@@ -98,6 +98,18 @@ extension CheckedPair {
             device.operators.rmsNorm(
                 fused.device, columns: columns..<(2 * columns), weight: weight.device, epsilon: 1e-6)
             try compare("rmsNorm in place", "\(rows)×\(columns)", fused, tolerance: Self.tolerance)
+            let ranges = [0..<columns, columns..<(2 * columns)]
+            let squares = try floats([Float](repeating: 0, count: 4 * rows), [rows, 4])
+            reference.operators.sumSquares(fused.reference, columns: ranges, out: squares.reference)
+            device.operators.sumSquares(fused.device, columns: ranges, out: squares.device)
+            try compare("sumSquares", "\(rows)×\(columns)", squares, tolerance: Self.tolerance)
+            reference.operators.scaleColumns(
+                fused.reference, columns: ranges[1], weight: weight.reference, squares: squares.reference,
+                column: 0, count: columns, epsilon: 1e-6)
+            device.operators.scaleColumns(
+                fused.device, columns: ranges[1], weight: weight.device, squares: squares.device, column: 0,
+                count: columns, epsilon: 1e-6)
+            try compare("scaleColumns", "\(rows)×\(columns)", fused, tolerance: Self.tolerance)
         }
     }
 
@@ -135,13 +147,22 @@ extension CheckedPair {
             let previous = try integers((0..<4).map { _ in Int32(below(70)) }, [4])
             let rows = try integers((0..<count).map { _ in Int32(below(2) == 0 ? -1 : below(50)) }, [count])
             let embedded = try poisonedFloats([count, columns])
-            reference.operators.embed(
-                ids: ids.reference, previous: previous.reference, imageRows: rows.reference,
-                table: table.reference, images: x.reference, out: embedded.reference)
-            device.operators.embed(
-                ids: ids.device, previous: previous.device, imageRows: rows.device, table: table.device,
-                images: x.device, out: embedded.device)
-            try compare("embed", "\(count)×\(columns)", embedded, tolerance: 0)
+            // All of the vocabulary, and a part of it.
+            for firstID in [0, 23] {
+                reference.operators.embed(
+                    ids: ids.reference, previous: previous.reference, imageRows: rows.reference,
+                    table: table.reference, firstID: firstID, images: x.reference, out: embedded.reference)
+                device.operators.embed(
+                    ids: ids.device, previous: previous.device, imageRows: rows.device, table: table.device,
+                    firstID: firstID, images: x.device, out: embedded.device)
+                try compare("embed", "\(count)×\(columns) from \(firstID)", embedded, tolerance: 0)
+            }
+
+            let placed = try floats(numbers(count * (columns + 9)), [count, columns + 9])
+            let part = try floats(numbers(count * columns), [count, columns])
+            reference.operators.placeColumns(part.reference, at: 5, of: placed.reference)
+            device.operators.placeColumns(part.device, at: 5, of: placed.device)
+            try compare("placeColumns", "\(count)×\(columns)", placed, tolerance: 0)
 
             let faults = try integers([7], [1])
             device.operators.countFaults(x.device, out: faults.device)

@@ -13,16 +13,6 @@ extension TextShape {
         if let width = experts?.intermediateSize, !width.isMultiple(of: rankCount) {
             return "experts of \(width)"
         }
-        return intermediateSize.isMultiple(of: rankCount) ? nil : "an MLP of \(intermediateSize)"
-    }
-}
-
-extension VisionShape {
-    /// Why the tower cannot be divided over `rankCount` ranks; nil when it can.
-    package func obstacle(toRanks rankCount: Int) -> String? {
-        if rankCount == 1 { return nil }
-        if queryKeyEpsilon != nil { return "norms over all heads of its queries and keys" }
-        if !heads.isMultiple(of: rankCount) { return "\(heads) attention heads" }
-        return intermediateSize.isMultiple(of: rankCount) ? nil : "an MLP of \(intermediateSize)"
+        return vocabularyCount < 8 * rankCount ? "a vocabulary of \(vocabularyCount)" : nil
     }
 }

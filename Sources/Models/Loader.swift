@@ -48,6 +48,19 @@ package struct Loader: Sendable {
 
     /// This rank's part of `count` things.
     func part(of count: Int) -> Range<Int> { collective?.part(of: count) ?? 0..<count }
+    /// This rank's part of `count` things where all ranks have as many, a multiple of `step`: what the last ones lack is
+    /// filled up.
+    func filledPart(of count: Int, step: Int = 1) -> FilledPart {
+        let ranks = collective?.rankCount ?? 1, rank = collective?.rank ?? 0
+        let width = ((count + ranks - 1) / ranks + step - 1) / step * step
+        return FilledPart(range: min(rank * width, count)..<min((rank + 1) * width, count), width: width)
+    }
+    /// The parts of `count` things of all ranks, each a multiple of eight but the last.
+    func parts(of count: Int) -> [Range<Int>] {
+        let ranks = collective?.rankCount ?? 1
+        let ends = (0...ranks).map { $0 == ranks ? count : count / 8 * $0 / ranks * 8 }
+        return (0..<ranks).map { ends[$0]..<ends[$0 + 1] }
+    }
     /// Whether this rank adds what is to be added once.
     var isFirst: Bool { collective.map { $0.rank == 0 } ?? true }
 
@@ -94,6 +107,16 @@ package struct Loader: Sendable {
             try body(at(weights[index]), index)
         }
     }
+}
+
+/// A rank's part of some things, filled up with zeros, which change nothing.
+struct FilledPart {
+    /// Its own, of all.
+    let range: Range<Int>
+    /// How many it has with those that fill up.
+    let width: Int
+    /// Those that fill up.
+    var missing: Int { width - range.count }
 }
 
 /// The ranks that each tower is divided over; nil where every rank has all of it.

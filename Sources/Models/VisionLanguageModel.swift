@@ -20,8 +20,7 @@ package protocol VisionLanguageModel: Sendable {
 
     /// Runs the tokens of `batch` through the text tower, storing their keys and values.
     ///
-    /// The result, in `workspace`, is f32 [R, vocabulary]: the logits at `batch.logitRows`; no rows on any rank but the
-    /// first.
+    /// The result, in `workspace`, is f32 [R, vocabulary]: the logits at `batch.logitRows`, the same on all ranks.
     func forward(_ batch: Batch, workspace: Workspace) throws(DeviceError) -> Tensor
 }
 

@@ -22,11 +22,21 @@ package protocol Operators: Sendable {
     /// The same in place on the columns `columns` of the operand x [T, C], weight f32 [columns.count] (QK norm on fused
     /// rows).
     func rmsNorm(_ x: Tensor, columns: Range<Int>, weight: Tensor, epsilon: Float)
+    /// out[t, k] = Σ_c x[t, c]² over the columns c of `columns[k]` of the operand x [T, C]; out is f32 [T, at least k].
+    func sumSquares(_ x: Tensor, columns: [Range<Int>], out: Tensor)
+    /// x[t, c] = x[t, c] / √(squares[t, column] / count + ε) · weight[c] on the columns `columns` of the operand x [T, C], weight
+    /// f32 [columns.count], squares f32 [T, K].
+    func scaleColumns(
+        _ x: Tensor, columns: Range<Int>, weight: Tensor, squares: Tensor, column: Int, count: Int,
+        epsilon: Float)
     /// out[t, c] = (x[t, c] − mean) / √(variance + ε) · weight[c] + bias[c]; weight and bias f32 [C]; x f32 and
     /// out an operand, [T, C].
     func layerNorm(_ x: Tensor, weight: Tensor, bias: Tensor, epsilon: Float, out: Tensor)
     /// out[r] = x[rows[r]]; x is f32 [T, C], rows i32 [R], out f32 [R, C].
     func gatherRows(_ x: Tensor, rows: Tensor, out: Tensor)
+
+    /// out[t, first + c] = x[t, c]; x is f32 [T, C], out f32 [T, D].
+    func placeColumns(_ x: Tensor, at first: Int, of out: Tensor)
 
     /// out[t] += Σⱼ weights[t, j] · table[rows[t, j]] over those j whose row is not below zero.
     ///
@@ -41,11 +51,14 @@ package protocol Operators: Sendable {
 
     // MARK: Text tower
 
-    /// out[t] = table[ids[t]] when imageRows[t] < 0, else images[imageRows[t]].
+    /// out[t] = table[ids[t] − firstID] when imageRows[t] < 0, else images[imageRows[t]]; zeros where there is no such row.
     ///
-    /// ids and imageRows are i32 [T]; table is bf16 or f32 [V, H]; images is f32 [R, H]; out is f32 [T, H]. An id below
-    /// zero stands for previous[−1 − id], which the device may have chosen a moment ago; previous is i32.
-    func embed(ids: Tensor, previous: Tensor, imageRows: Tensor, table: Tensor, images: Tensor, out: Tensor)
+    /// ids and imageRows are i32 [T]; table is bf16 or f32 [V, H], the rows of the ids from `firstID` on; images is f32
+    /// [R, H]; out is f32 [T, H]. An id below zero stands for previous[−1 − id], which the device may have chosen a moment
+    /// ago; previous is i32.
+    func embed(
+        ids: Tensor, previous: Tensor, imageRows: Tensor, table: Tensor, firstID: Int, images: Tensor,
+        out: Tensor)
     /// Rotates the queries of `qkv` in place and its keys on their way into the cache, where the values go too.
     ///
     /// qkv is an operand [T, (heads + 2 · keyValueHeads) · headDim]: queries, keys, values. With `norms` each query and key head

@@ -144,12 +144,6 @@ struct LoadedModel {
                 "--tp \(parallel.ranks) is not supported on GPUs for a hidden size of \(description.text.hiddenSize), "
                     + "but for multiples of 4")
         }
-        let each = parallel.ranksPerTower
-        if let obstacle = description.vision?.obstacle(toRanks: each) {
-            throw StartError(
-                "--visual_tp \(each) does not divide the vision tower, which has \(obstacle); use --visual_dp "
-                    + "\(parallel.ranks) --visual_tp 1")
-        }
     }
 
     /// Throws for a model that the device has no kernels for, before its weights are read.

@@ -92,7 +92,7 @@ import Testing
             device.operators.embed(
                 ids: try device.integers(ids, [5]), previous: try device.integers([0], [1]),
                 imageRows: try device.integers(imageRows, [5]),
-                table: stored,
+                table: stored, firstID: 0,
                 images: source, out: out)
             let expected = (0..<(5 * width)).map { index -> Float in
                 let t = index / width, c = index % width

@@ -123,10 +123,30 @@ private struct SpoilingOperators: Operators {
         if spoils.take("countFaults") { device.write([Int32(1)], to: out) }
     }
     func embed(
-        ids: Tensor, previous: Tensor, imageRows: Tensor, table: Tensor, images: Tensor, out: Tensor,
+        ids: Tensor, previous: Tensor, imageRows: Tensor, table: Tensor, firstID: Int, images: Tensor,
+        out: Tensor,
     ) {
-        base.embed(ids: ids, previous: previous, imageRows: imageRows, table: table, images: images, out: out)
+        base.embed(
+            ids: ids, previous: previous, imageRows: imageRows, table: table, firstID: firstID,
+            images: images, out: out)
         spoil("embed", out)
+    }
+    func placeColumns(_ x: Tensor, at first: Int, of out: Tensor) {
+        base.placeColumns(x, at: first, of: out)
+        spoil("placeColumns", out)
+    }
+    func sumSquares(_ x: Tensor, columns: [Range<Int>], out: Tensor) {
+        base.sumSquares(x, columns: columns, out: out)
+        spoil("sumSquares", out)
+    }
+    func scaleColumns(
+        _ x: Tensor, columns: Range<Int>, weight: Tensor, squares: Tensor, column: Int, count: Int,
+        epsilon: Float,
+    ) {
+        base.scaleColumns(
+            x, columns: columns, weight: weight, squares: squares, column: column, count: count,
+            epsilon: epsilon)
+        spoil("scaleColumns", x)
     }
     func rotateAndStore(
         qkv: Tensor, heads: HeadLayout, norms: HeadNorms?, rotary: RotaryTable, batch: AttentionBatch,

@@ -150,6 +150,32 @@ rms_norm_columns(u16 *x, const float *weight, int rows, int stride, int first, i
         norm_columns<1>(x, weight, rows, stride, first, columns, epsilon);
 }
 
+// out[r, k] = Σ_c x[r, first + c]²; x is bf16 [rows, stride], out f32 [rows, width]; one block of whole warps a row
+KERNEL sum_squares(const u16 *x, float *out, int stride, int first, int columns, int width, int k) {
+    __shared__ float scratch[33];
+    let_next_begin();
+    previous_done();
+    const u16 *row = x + (u64)blockIdx.x * stride + first;
+    float sum = 0;
+    for (int c = threadIdx.x; c < columns; c += blockDim.x) {
+        const float v = widen(row[c]);
+        sum += v * v;
+    }
+    sum = sum_of_block(sum, scratch);
+    if (threadIdx.x == 0) out[(u64)blockIdx.x * width + k] = sum;
+}
+
+// x[r, first + c] ← x[r, first + c] / √(squares[r, k] / count + ε) · weight[c]; x is bf16 [rows, stride], squares f32
+// [rows, width]; one block a row
+KERNEL scale_columns(u16 *x, const float *weight, const float *squares, int stride, int first, int columns, int width, int k,
+                     int count, float epsilon) {
+    let_next_begin();
+    previous_done();
+    u16 *row = x + (u64)blockIdx.x * stride + first;
+    const float scale = rsqrtf(squares[(u64)blockIdx.x * width + k] / count + epsilon);
+    for (int c = threadIdx.x; c < columns; c += blockDim.x) row[c] = narrow(widen(row[c]) * scale * weight[c]);
+}
+
 // MARK: Activations
 
 template <int N>
@@ -260,36 +286,46 @@ template <int N>
 static __device__ __forceinline__ void embed_rows(const int *ids, const int *previous, const int *imageRows,
                                                   const u16 *table, const float *images, float *out,
                                                   int tokens, int columns, int vocabulary, int imageCount,
-                                                  int previousCount) {
+                                                  int previousCount, int firstID) {
     for (u64 t = blockIdx.x; t < tokens; t += gridDim.x) {
         const int image = imageRows[t];
         int id = ids[t];
-        if (id < 0) id = -1 - id < previousCount ? previous[-1 - id] : 0;
-        if (id < 0 || id >= vocabulary) id = 0;
+        if (id < 0) id = -1 - id < previousCount ? previous[-1 - id] : -1;
+        const bool known = id >= firstID && id - firstID < vocabulary;
         for (int c = threadIdx.x * N; c < columns; c += blockDim.x * N) {
             float v[N] = {};
             if (image >= 0 && image < imageCount) load(images + (u64)image * columns + c, v);
-            else if (vocabulary > 0) load(table + (u64)id * columns + c, v);
+            else if (image < 0 && known) load(table + (u64)(id - firstID) * columns + c, v);
             store(out + t * columns + c, v);
         }
     }
 }
 
-// out[t] = images[imageRows[t]] where there is such a row, else table[id] with id = ids[t], or previous[−1 −
-// ids[t]] for a negative one; an id outside the table counts as 0.
+// out[t] = images[imageRows[t]] for a row that is not negative, else table[id − firstID] with id = ids[t], or previous[−1 −
+// ids[t]] for a negative one; zeros where there is no such row.
 //
 // ids and imageRows are [tokens], previous [previousCount], table bf16 [vocabulary, columns], images f32
 // [imageCount, columns], out f32 [tokens, columns].
 KERNEL embed(const int *ids, const int *previous, const int *imageRows, const u16 *table, const float *images,
-             float *out, int tokens, int columns, int vocabulary, int imageCount, int previousCount) {
+             float *out, int tokens, int columns, int vocabulary, int imageCount, int previousCount, int firstID) {
     let_next_begin();
     previous_done();
     if (columns % 4 == 0)
         embed_rows<4>(ids, previous, imageRows, table, images, out, tokens, columns, vocabulary, imageCount,
-                      previousCount);
+                      previousCount, firstID);
     else
         embed_rows<1>(ids, previous, imageRows, table, images, out, tokens, columns, vocabulary, imageCount,
-                      previousCount);
+                      previousCount, firstID);
+}
+
+// out[r, first + c] = x[r, c]; x is f32 [rows, columns], out f32 [rows, width]
+KERNEL place_columns(const float *x, float *out, int rows, int columns, int width, int first) {
+    let_next_begin();
+    previous_done();
+    for (u64 r = blockIdx.y; r < rows; r += gridDim.y) {
+        for (int c = blockIdx.x * blockDim.x + threadIdx.x; c < columns; c += gridDim.x * blockDim.x)
+            out[r * width + first + c] = x[r * columns + c];
+    }
 }
 
 // MARK: Values one by one

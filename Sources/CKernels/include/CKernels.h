@@ -100,14 +100,14 @@ void vireo_sum_everywhere(float *const *parts, size_t count, size_t first, size_
 // out[t] = image_rows[t] < 0 ? table[ids[t]] : images[image_rows[t]].
 struct vireo_embed_call {
     const int32_t *ids, *image_rows;  // [tokens]
-    const void *table;                // [vocabulary, columns]
+    const void *table;                // [vocabulary, columns], of the ids from first_id on
     enum vireo_type type;             // of the table: f32 or bf16
     const float *images;              // [images_count, columns]
-    size_t tokens, vocabulary, image_count, columns;
+    size_t tokens, first_id, vocabulary, image_count, columns;
     float *out;  // [tokens, columns]
 };
-// False, and nothing done, when an id or a row is out of range.
-bool vireo_embed(vireo_pool *pool, const struct vireo_embed_call *call);
+// Zeros for ids and rows that are not there.
+void vireo_embed(vireo_pool *pool, const struct vireo_embed_call *call);
 
 // Keys and values of one layer in pages: [pages, heads, page_size, head_dim] each.
 struct vireo_cache {

@@ -28,8 +28,7 @@ struct DecoderStack: Sendable {
     private let embedding: Embedding
     private let layers: [Layer]
     private let norm: InputNorm
-    /// The first rank has it.
-    private let head: Linear?
+    private let head: Head
     private let vocabularyCount: Int
     private let rotary: RotaryTable
     private let operators: any Operators
@@ -39,18 +38,13 @@ struct DecoderStack: Sendable {
         let names = shape.names
         let matrix = try loader.take(
             "\(names.embedding).weight", shape: [shape.vocabularyCount, shape.hiddenSize])
-        embedding = try Embedding(loader, matrix: matrix)
         vocabularyCount = shape.vocabularyCount
-        if !loader.isFirst {
-            head = nil
-            if !shape.tiesEmbeddings { headLoader.weights.leave("\(names.head).weight") }
-        } else if shape.tiesEmbeddings {
-            head = try Linear(loader, matrices: [matrix])
-        } else {
-            head = try Linear(
-                headLoader, names.head, outputs: shape.vocabularyCount, inputs: shape.hiddenSize,
-                hasBias: false)
-        }
+        let parts = loader.parts(of: shape.vocabularyCount), own = parts[loader.collective?.rank ?? 0]
+        embedding = try Embedding(loader, rows: matrix[own], firstID: own.lowerBound)
+        let headMatrix =
+            shape.tiesEmbeddings
+            ? matrix : try headLoader.take("\(names.head).weight", shape: matrix.shape)
+        head = try Head(loader, rows: headMatrix[own], parts: parts)
         layers = try loader["layers"].numberedLayers(shape.layerCount) {
             (loader, index) throws(ModelError) in
             let inner = loader[names.mlp]
@@ -80,13 +74,12 @@ struct DecoderStack: Sendable {
     /// The heads whose keys and values this rank caches.
     var cacheHeads: HeadLayout { layers[0].attention.heads }
 
-    /// The logits [R, vocabulary] of the tokens `batch.logitRows`; no rows on any but the first rank.
+    /// The logits [R, vocabulary] of the tokens `batch.logitRows`, the same on all ranks.
     func forward(_ batch: Batch, workspace: Workspace) throws(DeviceError) -> Tensor {
         precondition(batch.cache.count == layers.count, "a cache for every layer")
         let count = batch.ids.elementCount
         // [R, vocabulary]
-        let rows = head == nil ? 0 : batch.logitRows.elementCount
-        let logits = try workspace.take([rows, vocabularyCount], .f32)
+        let logits = try workspace.take([batch.logitRows.elementCount, vocabularyCount], .f32)
         let mark = workspace.mark
         let stream = try workspace.take([count, hiddenSize], .f32)  // [T, hidden]
         let normed = try workspace.take([count, hiddenSize], operators.operandType)  // [T, hidden]
@@ -106,15 +99,11 @@ struct DecoderStack: Sendable {
                 operators.addRows(of: batch.images, rows: rows, weights: nil, to: stream)
             }
         }
-        guard let head else {
-            workspace.rewind(to: mark)
-            return logits
-        }
         let last = try workspace.take([batch.logitRows.elementCount, hiddenSize], .f32)  // [R, hidden]
         operators.gatherRows(stream, rows: batch.logitRows, out: last)
         // [R, hidden]
         let lastNormed = try workspace.take(last.shape, operators.operandType)
-        head(norm(last, scratch: lastNormed), into: logits)
+        try head(norm(last, scratch: lastNormed), into: logits, workspace: workspace)
         workspace.rewind(to: mark)
         return logits
     }

@@ -22,25 +22,20 @@ struct GatedMLP: Sendable {
         _ loader: Loader, gateUp: [String], down: String, hidden: Int, intermediate: Int, hasBias: Bool,
     ) throws(ModelError) {
         operators = loader.device.operators
-        let part = loader.part(of: intermediate), missing = (8 - part.count % 8) % 8
+        let part = loader.filledPart(of: intermediate, step: 8)
         let size = 2 * intermediate / gateUp.count
-        var matrices: [Tensor] = []  // [part, hidden] and [missing, hidden], twice
-        var biases: [Tensor] = []  // the same of one column
+        var stack = Stack(part.missing)
         for name in gateUp {
             let matrix = try loader.take("\(name).weight", shape: [size, hidden])
             let bias = hasBias ? try loader.take("\(name).bias", shape: [size]) : nil
             for start in stride(from: 0, to: size, by: intermediate) {
-                matrices.append(matrix[part.shifted(by: start)])
-                if let bias { biases.append(bias[part.shifted(by: start)]) }
-                guard missing > 0 else { continue }
-                matrices.append(try loader.zeros([missing, hidden], as: matrix))
-                if let bias { biases.append(try loader.zeros([missing], as: bias)) }
+                try stack.append(part.range.shifted(by: start), of: matrix, bias, loader)
             }
         }
-        self.gateUp = try Linear(loader, matrices: matrices, biases: biases)
+        self.gateUp = try Linear(loader, matrices: stack.matrices, biases: stack.biases)
         self.down = try DividedLinear(
-            loader, down, outputs: hidden, inputs: part, of: intermediate, hasBias: hasBias,
-            width: part.count + missing)
+            loader, down, outputs: hidden, inputs: part.range, of: intermediate, hasBias: hasBias,
+            width: part.width)
     }
 
     /// Adds the MLP of `x` [T, hidden] to `residual` f32 [T, hidden].

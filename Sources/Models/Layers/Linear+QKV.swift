@@ -10,25 +10,30 @@ extension Linear {
         qkv loader: Loader, _ names: DecoderNames.QKV, _ heads: HeadLayout, _ part: HeadPart, hidden: Int,
         hasBias: Bool,
     ) throws(ModelError) {
-        let dim = heads.headDim
+        let dim = heads.headDim, filling = part.missing * dim
         let (queries, keys) = (part.queries.scaled(by: dim), part.keys.scaled(by: dim))
         let (queryWidth, keyWidth) = (heads.heads * dim, heads.keyValueHeads * dim)
         switch names {
         case .separate(let queryName, let keyName, let valueName):
-            var matrices: [Tensor] = [], biases: [Tensor] = []
+            var stack = Stack(filling)
             for (name, range, width) in [
                 (queryName, queries, queryWidth), (keyName, keys, keyWidth), (valueName, keys, keyWidth),
             ] {
-                matrices.append(try loader.take("\(name).weight", shape: [width, hidden])[range])
-                if hasBias { biases.append(try loader.take("\(name).bias", shape: [width])[range]) }
+                let matrix = try loader.take("\(name).weight", shape: [width, hidden])
+                let bias = hasBias ? try loader.take("\(name).bias", shape: [width]) : nil
+                try stack.append(range, of: matrix, bias, loader)
             }
-            try self.init(loader, matrices: matrices, biases: biases)
+            try self.init(loader, matrices: stack.matrices, biases: stack.biases)
         case .stacked(let name):
-            try self.init(
-                loader, name,
-                rows: [queries, keys.shifted(by: queryWidth), keys.shifted(by: queryWidth + keyWidth)],
-                outputs: heads.columnCount, inputs: hidden, hasBias: hasBias)
+            let matrix = try loader.take("\(name).weight", shape: [heads.columnCount, hidden])
+            let bias = hasBias ? try loader.take("\(name).bias", shape: [heads.columnCount]) : nil
+            var stack = Stack(filling)
+            for range in [queries, keys.shifted(by: queryWidth), keys.shifted(by: queryWidth + keyWidth)] {
+                try stack.append(range, of: matrix, bias, loader)
+            }
+            try self.init(loader, matrices: stack.matrices, biases: stack.biases)
         case .grouped(let name):
+            precondition(part.missing == 0, "heads in groups are not filled up")
             // A key head's queries, its key and its value are together: of g queries, rows of g + 2 heads.
             let group = heads.heads / heads.keyValueHeads
             func rows(_ head: Int) -> Range<Int> { (head * dim)..<((head + 1) * dim) }
@@ -42,12 +47,36 @@ extension Linear {
     }
 }
 
+/// Rows of matrices and biases on top of each other, each range with `filling` rows of zeros behind.
+struct Stack {
+    private(set) var matrices: [Tensor] = []
+    private(set) var biases: [Tensor] = []
+    private let filling: Int
+
+    init(_ filling: Int) { self.filling = filling }
+
+    /// Puts the rows `range` of `matrix` [R, C] and `bias` [R] below the others.
+    mutating func append(
+        _ range: Range<Int>, of matrix: Tensor, _ bias: Tensor?, _ loader: Loader,
+    ) throws(ModelError) {
+        if !range.isEmpty {
+            matrices.append(matrix[range])
+            if let bias { biases.append(bias[range]) }
+        }
+        guard filling > 0 else { return }
+        matrices.append(try loader.zeros([filling, matrix.shape.columnCount], as: matrix))
+        if let bias { biases.append(try loader.zeros([filling], as: bias)) }
+    }
+}
+
 /// The heads of one rank.
 struct HeadPart: Sendable {
     /// Its query heads, of all.
     let queries: Range<Int>
     /// Its key heads, of all; several ranks have the same one where there are fewer than ranks.
     let keys: Range<Int>
+    /// Heads of zeros that each of queries, keys and values has behind them.
+    let missing: Int
     /// The layout of its fused rows.
     let layout: HeadLayout
 
@@ -57,7 +86,15 @@ struct HeadPart: Sendable {
         queries = loader.part(of: heads.heads)
         let first = rank * heads.keyValueHeads / count
         keys = first..<(first + max(1, heads.keyValueHeads / count))
+        missing = 0
         layout = HeadLayout(heads: queries.count, keyValueHeads: keys.count, headDim: heads.headDim)
+    }
+
+    /// The part of `count` heads, each with a key of its own, filled up so that all ranks have as many.
+    init(filling count: Int, headDim: Int, _ loader: Loader) {
+        let part = loader.filledPart(of: count)
+        (queries, keys, missing) = (part.range, part.range, part.missing)
+        layout = HeadLayout(heads: part.width, keyValueHeads: part.width, headDim: headDim)
     }
 }
 

@@ -62,27 +62,54 @@ struct InputNorm: Sendable {
     }
 }
 
-/// Root-mean-square norms of the queries and of the keys in fused rows, each over all of its heads.
+/// Root-mean-square norms of the queries and of the keys in fused rows, each over all heads of all ranks.
 struct QueryKeyNorm: Sendable {
-    /// f32 [width].
+    /// f32 [columns of this rank].
     private let queryWeight: Tensor
-    /// f32 [width].
+    /// f32 [columns of this rank].
     private let keyWeight: Tensor
+    /// Columns of all ranks.
+    private let width: Int
+    /// Columns of the queries in a fused row, those that fill up among them.
+    private let rowWidth: Int
     private let epsilon: Float
+    private let collective: (any Collective)?
     private let operators: any Operators
 
-    /// Takes `q_norm.weight` and `k_norm.weight`, both [width].
-    init(_ loader: Loader, width: Int, epsilon: Float) throws(ModelError) {
-        queryWeight = try loader.vector("q_norm.weight", shape: [width])
-        keyWeight = try loader.vector("k_norm.weight", shape: [width])
+    /// Takes the columns `own` of `q_norm.weight` and `k_norm.weight`, both [width].
+    init(
+        _ loader: Loader, width: Int, own: Range<Int>, rowWidth: Int, epsilon: Float,
+    ) throws(ModelError) {
+        queryWeight = try loader.load(try loader.take("q_norm.weight", shape: [width])[own], as: .f32)
+        keyWeight = try loader.load(try loader.take("k_norm.weight", shape: [width])[own], as: .f32)
+        self.width = width
+        self.rowWidth = rowWidth
         self.epsilon = epsilon
+        collective = loader.collective
         operators = loader.device.operators
     }
 
-    /// Norms in place the first two thirds of the operand `qkv` [T, 3 · width].
-    func callAsFunction(_ qkv: Tensor) {
-        let width = queryWeight.elementCount
-        operators.rmsNorm(qkv, columns: 0..<width, weight: queryWeight, epsilon: epsilon)
-        operators.rmsNorm(qkv, columns: width..<(2 * width), weight: keyWeight, epsilon: epsilon)
+    /// Norms queries and keys of the operand `qkv` [T, 3 · rowWidth] in place.
+    func callAsFunction(_ qkv: Tensor, workspace: Workspace) throws(DeviceError) {
+        let count = queryWeight.elementCount
+        let (queries, keys) = (0..<count, rowWidth..<(rowWidth + count))
+        guard let collective else {
+            operators.rmsNorm(qkv, columns: queries, weight: queryWeight, epsilon: epsilon)
+            operators.rmsNorm(qkv, columns: keys, weight: keyWeight, epsilon: epsilon)
+            return
+        }
+        let mark = workspace.mark
+        // Of queries and keys, and two that make whole groups of four: [T, 4]
+        let squares = try workspace.take([qkv.shape.rowCount, 4], .f32)
+        operators.clear(squares)
+        operators.sumSquares(qkv, columns: [queries, keys], out: squares)
+        collective.sum(squares)
+        for (place, (range, weight)) in [(queries, queryWeight), (keys, keyWeight)].enumerated() {
+            guard count > 0 else { break }
+            operators.scaleColumns(
+                qkv, columns: range, weight: weight, squares: squares, column: place, count: width,
+                epsilon: epsilon)
+        }
+        workspace.rewind(to: mark)
     }
 }

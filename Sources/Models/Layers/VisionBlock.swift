@@ -41,19 +41,22 @@ struct VisionBlock: Sendable {
         attentionNorm = try Norm(shape.norm, loader, names.attentionNorm, count: width)
         let layout = HeadLayout(
             heads: shape.heads, keyValueHeads: shape.heads, headDim: shape.headDim)
-        let part = HeadPart(layout, loader)
+        let part = HeadPart(filling: shape.heads, headDim: shape.headDim, loader)
         heads = part.layout
         qkv = try Linear(
             qkv: attention, names.qkv, layout, part, hidden: width, hasBias: shape.hasQKVBias)
         if let epsilon = shape.queryKeyEpsilon {
-            queryKeyNorm = try QueryKeyNorm(attention, width: width, epsilon: epsilon)
+            queryKeyNorm = try QueryKeyNorm(
+                attention, width: width, own: part.queries.scaled(by: shape.headDim),
+                rowWidth: part.layout.heads * shape.headDim, epsilon: epsilon)
         } else {
             queryKeyNorm = nil
         }
         output = try DividedLinear(
             attention, names.output, outputs: width, inputs: part.queries.scaled(by: shape.headDim),
             of: width, hasBias: true,
-            scale: try Self.scale(loader, names.attentionScale, width))
+            scale: try Self.scale(loader, names.attentionScale, width),
+            width: part.layout.heads * shape.headDim)
         mlpNorm = try Norm(shape.norm, loader, names.mlpNorm, count: width)
         let inner = loader["mlp"], intermediate = shape.intermediateSize
         switch shape.activation {
@@ -63,15 +66,16 @@ struct VisionBlock: Sendable {
                     inner, gateUp: ["gate_proj", "up_proj"], down: "down_proj", hidden: width,
                     intermediate: intermediate, hasBias: true))
         case .gelu(let kind):
+            let own = inner.filledPart(of: intermediate, step: 8)
+            var stack = Stack(own.missing)
+            try stack.append(
+                own.range, of: try inner.take("\(names.mlp.up).weight", shape: [intermediate, width]),
+                try inner.take("\(names.mlp.up).bias", shape: [intermediate]), inner)
             mlp = .plain(
-                up: try Linear(
-                    inner, names.mlp.up, rows: [inner.part(of: intermediate)], outputs: intermediate,
-                    inputs: width, hasBias: true),
-                kind,
+                up: try Linear(inner, matrices: stack.matrices, biases: stack.biases), kind,
                 down: try DividedLinear(
-                    inner, names.mlp.down, outputs: width, inputs: inner.part(of: intermediate),
-                    of: intermediate, hasBias: true,
-                    scale: try Self.scale(loader, names.mlpScale, width)))
+                    inner, names.mlp.down, outputs: width, inputs: own.range, of: intermediate, hasBias: true,
+                    scale: try Self.scale(loader, names.mlpScale, width), width: own.width))
         }
         operators = loader.device.operators
     }
@@ -96,14 +100,14 @@ struct VisionBlock: Sendable {
         let inner = workspace.mark
         attentionNorm(x, into: normed)
         let fused = try qkv(.rows(normed), workspace: workspace)  // [T, 3 · C]
-        queryKeyNorm?(fused)
+        try queryKeyNorm?(fused, workspace: workspace)
         if let rotation {
             operators.rotate(
                 qkv: fused, heads: heads, rotary: rotation.table, positions: rotation.positions)
         }
-        // The normed rows are used up, so the attention's result may lie there, [T, heads · headDim].
-        let (count, width) = (x.shape.rowCount, heads.heads * heads.headDim)
-        let mixed = normed.reshaped([x.elementCount])[0..<(count * width)].reshaped([count, width])
+        // [T, heads · headDim]
+        let mixed = try workspace.take(
+            [x.shape.rowCount, heads.heads * heads.headDim], operators.operandType)
         operators.fullAttention(
             qkv: fused, sequences: sequences, heads: heads.heads, headDim: heads.headDim,
             scale: 1 / Float(heads.headDim).squareRoot(), out: mixed)
