@@ -30,6 +30,8 @@ package struct EngineConfiguration: Sendable {
     package var keepsPrefixes = true
     /// Tokens of a page of keys and values.
     package var pageSize = 16
+    /// Where replicas share embeddings; nil where they do not. Its keys must name the model by what it is.
+    package var embeddingStore: (any EmbeddingStore)?
 
     /// The defaults, for a cache of `elementType`.
     package init(elementType: ElementType) { self.elementType = elementType }

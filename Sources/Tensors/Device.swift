@@ -121,6 +121,13 @@ extension Device {
         return try readArray(source, of: Int32.self, zero: 0)
     }
 
+    /// The bytes of a tensor.
+    package func readBytes(_ source: Tensor) throws(DeviceError) -> [UInt8] {
+        let bytes = Tensor(
+            source.storage, byteOffset: source.byteOffset, shape: [source.byteCount], elementType: .u8)
+        return try readArray(bytes, of: UInt8.self, zero: 0)
+    }
+
     private func readArray<Value: BitwiseCopyable>(
         _ source: Tensor, of type: Value.Type, zero: Value,
     ) throws(DeviceError) -> [Value] {
