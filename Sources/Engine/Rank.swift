@@ -183,14 +183,12 @@ final class Rank {
 
     /// The first `rowCount` rows in the pages of a picture, as bytes, after all work enqueued so far.
     func storedRows(_ rowCount: Int, pages: [PageIndex]) throws(DeviceError) -> [UInt8] {
-        var rows: [UInt8] = []
-        var rest = rowCount
-        for page in pages where rest > 0 {
-            let count = min(rest, limits.rowsPerImagePage), first = Int(page) * limits.rowsPerImagePage
-            rows += try device.readBytes(embeddings[first..<(first + count)])
-            rest -= count
-        }
-        return rows
+        let perPage = limits.rowsPerImagePage
+        return try device.readBytes(
+            pages.enumerated().map { index, page in
+                let first = Int(page) * perPage
+                return embeddings[first..<(first + max(0, min(perPage, rowCount - index * perPage)))]
+            })
     }
 
     /// The embeddings of all image tokens, f32 [image tokens, planes · hidden], in the workspace.

@@ -66,7 +66,7 @@ final class SharedImages: Sendable {
         return rows
     }
 
-    /// Whether a picture of `rowCount` rows may be given now; to be asked before `give`. One that may not is counted.
+    /// Whether a picture of `rowCount` rows may be given now, to be asked before `give`; one that may not is counted.
     func mayGive(rowCount: Int) -> Bool {
         let byteCount = rowCount * columnCount * ElementType.f32.byteCount
         return state.withLock {

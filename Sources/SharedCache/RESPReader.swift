@@ -39,7 +39,7 @@ struct RESPReader {
         buffer.writeImmutableBuffer(bytes)
     }
 
-    /// The next reply; nil while it is not all there. A value may have at most `limit` bytes.
+    /// The next reply, whose value may have at most `limit` bytes; nil while it is not all there.
     mutating func next(atMost limit: Int) throws(RESPError) -> RESPReply? {
         if let bodyCount { return try body(bodyCount) }
         guard let line = try line() else { return nil }

@@ -112,6 +112,7 @@ final class RedisLink {
 
     /// Sends what must come first, one after the other, then what waits.
     private func greet(_ handler: RedisHandler, _ commands: ArraySlice<[String]>) {
+        guard !isClosed else { return handler.end(.disconnected) }
         guard let next = commands.first else {
             state = .connected(handler)
             let sent = waiting

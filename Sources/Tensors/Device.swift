@@ -121,11 +121,25 @@ extension Device {
         return try readArray(source, of: Int32.self, zero: 0)
     }
 
-    /// The bytes of a tensor.
-    package func readBytes(_ source: Tensor) throws(DeviceError) -> [UInt8] {
-        let bytes = Tensor(
-            source.storage, byteOffset: source.byteOffset, shape: [source.byteCount], elementType: .u8)
-        return try readArray(bytes, of: UInt8.self, zero: 0)
+    /// The bytes of tensors, one after the other.
+    package func readBytes(_ sources: [Tensor]) throws(DeviceError) -> [UInt8] {
+        var failure: DeviceError?
+        let byteCount = sources.reduce(0) { $0 + $1.byteCount }
+        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: byteCount) { buffer, count in
+            do throws(DeviceError) {
+                for source in sources {
+                    // Safe: the buffer is as long as all of them, and `count` counts those that are read.
+                    let rest = unsafe UnsafeMutableRawBufferPointer(
+                        rebasing: UnsafeMutableRawBufferPointer(buffer)[count...])
+                    unsafe try read(source, into: rest)
+                    count += source.byteCount
+                }
+            } catch {
+                failure = error
+            }
+        }
+        if let failure { throw failure }
+        return bytes
     }
 
     private func readArray<Value: BitwiseCopyable>(
