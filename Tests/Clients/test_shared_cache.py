@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import shutil
+import signal
 import subprocess
 import time
 
@@ -137,6 +138,28 @@ def test_a_server_that_dies_under_load(tmp_path):
         found = settled(server)
         assert found["errors"] > 0 and found["dropped_puts"] > 0 and found["paused"] > 0
         assert server.get("/health").status_code == 200
+
+
+def test_a_server_that_hangs_is_not_waited_for(tmp_path):
+    with Redis(tmp_path) as redis, replica(tmp_path, redis.url()) as server:
+        answer(server, new_png(150))
+        assert settled(server)["puts"] == 1
+        redis.process.send_signal(signal.SIGSTOP)
+        start = time.monotonic()
+        for seed in range(151, 159):
+            assert len(answer(server, new_png(seed))) == 12
+        # Three times a tenth of a second; then the server is left alone.
+        assert time.monotonic() - start < 10
+        found = shared(server)
+        assert found["errors"] >= 3 and found["paused"] >= 1 and found["hits"] == 0
+        redis.process.send_signal(signal.SIGCONT)
+        deadline = time.monotonic() + 20
+        for seed in range(160, 400):
+            answer(server, new_png(seed))
+            if shared(server)["paused"] == 0 and settled(server)["puts"] > 1:
+                break
+            assert time.monotonic() < deadline, shared(server)
+            time.sleep(0.2)
 
 
 def test_a_server_that_is_full(tmp_path):
