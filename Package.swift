@@ -65,6 +65,13 @@ let package = Package(
         module("Models", ["Tensors", "Checkpoints", "Images", "JSON"]),
         module("Engine", ["Models", "Scheduling", "Tensors", "Images"]),
         module(
+            "SharedCache",
+            [
+                "Engine",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ]),
+        module(
             "Serving",
             [
                 "Engine", "Scheduling", "Prompts", "Tokenizers", "Jinja", "Images", "Tensors", "JSON",
@@ -83,7 +90,8 @@ let package = Package(
         .executableTarget(
             name: "vireo",
             dependencies: [
-                "Benchmarks", "Serving", "Engine", "Prompts", "Models", "Checkpoints", "CPUBackend",
+                "Benchmarks", "Serving", "SharedCache", "Engine", "Prompts", "Models", "Checkpoints",
+                "CPUBackend",
                 "CUDABackend", "DeviceChecks",
                 "Tensors",
                 "Tokenizers",
@@ -119,6 +127,13 @@ let package = Package(
         tests("Prompts", ["TestSupport", "Images", "Jinja", "Scheduling", "Tokenizers"]),
         tests("Scheduling"),
         tests("Tokenizers"),
+        tests(
+            "SharedCache",
+            [
+                "Engine",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ]),
         tests(
             "Serving",
             [

@@ -17,7 +17,8 @@ for group in "$@"; do
     case $group in
     build) packages+=("${build_packages[@]}") ;;
     demo) packages+=(python3 python3-venv) ;;
-    test) packages+=(python3 python3-venv) ;;
+    # The server is run by tests, on a port of their own.
+    test) packages+=(python3 python3-venv redis-server) ;;
     lint) packages+=(python3 shellcheck) ;;
     *) fail "no group of packages is called '$group'" ;;
     esac

@@ -62,6 +62,14 @@ package struct Checkpoint: TensorSource {
         return found
     }
 
+    /// What is known of a tensor, and its bytes, as they are stored.
+    func place(
+        of tensor: String,
+    ) -> (entry: SafetensorsHeader.Entry, bytes: (Range<Int>) -> [UInt8])? {
+        guard let place = fileOfTensor[tensor], let entry = files[place].entries[tensor] else { return nil }
+        return (entry, { files[place].bytes(of: entry, $0) })
+    }
+
     /// The tensor → file table of an index, whose files must lie in the folder itself.
     private static func weightMap(_ index: ConfigSection) throws(CheckpointError) -> [String: String] {
         var files: [String: String] = [:]

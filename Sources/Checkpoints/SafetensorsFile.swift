@@ -35,6 +35,13 @@ struct SafetensorsFile: Sendable {
         return view.address.isMultiple(of: UInt(elementType.byteCount)) ? view : try Self.aligned(view)
     }
 
+    /// The part `range` of the bytes of a tensor of this file.
+    func bytes(of entry: SafetensorsHeader.Entry, _ range: Range<Int>) -> [UInt8] {
+        precondition(range.lowerBound >= 0 && range.upperBound <= entry.range.count, "within the tensor")
+        let start = entry.range.lowerBound
+        return storage.withBytes { unsafe Array($0[(start + range.lowerBound)..<(start + range.upperBound)]) }
+    }
+
     private static func elementType(_ name: String) -> ElementType? {
         switch name {
         case "F32": .f32

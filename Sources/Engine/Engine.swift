@@ -74,7 +74,7 @@ package final class Engine: Sendable {
         self.endIDs = endIDs
         loop = StepLoop(
             scheduler: Scheduler(limits: plan.limits, endIDs: Set(endIDs)), rank: group,
-            imagePageBytes: plan.imagePageBytes)
+            imagePageBytes: plan.imagePageBytes, shared: Self.sharedImages(model, configuration))
         guard loop.start(decoders: configuration.decoders) else { throw .noThread }
     }
 
@@ -99,6 +99,18 @@ package final class Engine: Sendable {
         precondition(count > 0, "an answer is asked for")
         try check(prompt, sampling)
         return open(prompt, images, sampling, ids: try admit(count))
+    }
+
+    /// The embeddings to share; nil where there is no store, or no picture.
+    private static func sharedImages(
+        _ model: any VisionLanguageModel, _ configuration: EngineConfiguration,
+    ) -> SharedImages? {
+        guard let store = configuration.embeddingStore, let vision = model.description.vision else {
+            return nil
+        }
+        return SharedImages(
+            store: store, columnCount: vision.planeCount * model.description.text.hiddenSize,
+            planeCount: vision.planeCount)
     }
 
     /// A snapshot of counters and gauges.

@@ -30,6 +30,10 @@ package struct EngineConfiguration: Sendable {
     package var keepsPrefixes = true
     /// Tokens of a page of keys and values.
     package var pageSize = 16
+    /// Where replicas share embeddings; nil where they do not.
+    ///
+    /// The keys of pictures must then name the model by what it is, not by where it lies.
+    package var embeddingStore: (any EmbeddingStore)?
 
     /// The defaults, for a cache of `elementType`.
     package init(elementType: ElementType) { self.elementType = elementType }

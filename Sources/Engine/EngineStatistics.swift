@@ -16,6 +16,8 @@ package struct EngineStatistics: Sendable, Hashable {
     package var imageCacheMisses = 0
     package var imageCacheEvictions = 0
     package var imagesEncoded = 0
+    /// What came of sharing embeddings with replicas; nil where they share none.
+    package var sharedImages: SharedImageStatistics?
     package var tilesEncoded = 0
     package var steps = 0
 

@@ -191,6 +191,27 @@ final class Rank {
         bank.pictureCount = pictures.count
     }
 
+    /// Stores embeddings that came from elsewhere, f32 [rows, planes · hidden] as bytes, in the pages of a picture.
+    func load(_ rows: ArraySlice<UInt8>, pages: [PageIndex]) {
+        let count = limits.rowsPerImagePage
+        var rest = rows
+        for page in pages where !rest.isEmpty {
+            let target = embeddings[(Int(page) * count)..<((Int(page) + 1) * count)]
+            device.write(rest.prefix(target.byteCount), to: target)
+            rest = rest.dropFirst(target.byteCount)
+        }
+    }
+
+    /// The first `rowCount` rows in the pages of a picture, as bytes, after all work enqueued so far.
+    func storedRows(_ rowCount: Int, pages: [PageIndex]) throws(DeviceError) -> [UInt8] {
+        let perPage = limits.rowsPerImagePage
+        return try device.readBytes(
+            pages.enumerated().map { index, page in
+                let first = Int(page) * perPage
+                return embeddings[first..<(first + max(0, min(perPage, rowCount - index * perPage)))]
+            })
+    }
+
     /// The embeddings of all image tokens, f32 [image tokens, planes · hidden], in the workspace.
     ///
     /// Where the tower is there more than once, each takes some of the tiles, or of pictures that it takes as a whole.

@@ -53,6 +53,16 @@ final class RankGroup {
         try each(.enqueue(sequences), stepsBefore: flightCount - 1)
     }
 
+    /// Stores embeddings that came from elsewhere in the pages of a picture, on every rank.
+    func load(_ rows: ArraySlice<UInt8>, pages: [PageIndex]) throws(DeviceError) {
+        try each(.load(rows, pages: pages))
+    }
+
+    /// The first `rowCount` rows in the pages of a picture, as bytes: every rank has the same.
+    func storedRows(_ rowCount: Int, pages: [PageIndex]) throws(DeviceError) -> [UInt8] {
+        try first.storedRows(rowCount, pages: pages)
+    }
+
     /// What the first rank has; the others' results are its.
     func collect() throws(DeviceError) -> StepResult {
         flightCount -= 1
@@ -97,6 +107,7 @@ enum RankWork: Sendable {
     case rehearse
     case warmUp
     case encode([PictureTiles])
+    case load(ArraySlice<UInt8>, pages: [PageIndex])
     case enqueue([SequenceStep])
     case collect
     case skip
@@ -108,6 +119,7 @@ extension Rank {
         case .rehearse: try rehearse()
         case .warmUp: try warmUp()
         case .encode(let pictures): try encode(pictures)
+        case .load(let rows, let pages): load(rows, pages: pages)
         case .enqueue(let sequences): try enqueue(sequences)
         case .collect: try keepCollected()
         case .skip: skip()

@@ -21,6 +21,8 @@ final class StepLoop: @unchecked Sendable {
     private var scheduler: Scheduler
     private let rank: RankGroup
     private let imagePageBytes: Int
+    /// The embeddings that replicas share; nil where they do not.
+    private let shared: SharedImages?
     private var requests: [RequestID: OpenRequest] = [:]
     /// The tiles of pictures that are on their way through the tower.
     private var tiles: [ImageKey: ImageTiles] = [:]
@@ -44,6 +46,7 @@ final class StepLoop: @unchecked Sendable {
         case submit(Submission)
         case cancel(RequestID)
         case prepared(ImageKey, Result<ImageTiles, ImageError>)
+        case found(ImageKey, ArraySlice<UInt8>)
         case stop
     }
 
@@ -66,22 +69,30 @@ final class StepLoop: @unchecked Sendable {
     private struct DecodeJob: Sendable {
         let key: ImageKey
         let source: ImageSource
+        /// Rows of embeddings it becomes.
+        let rowCount: Int
     }
 
     /// A loop that has not started.
-    init(scheduler: Scheduler, rank: RankGroup, imagePageBytes: Int) {
+    init(scheduler: Scheduler, rank: RankGroup, imagePageBytes: Int, shared: SharedImages? = nil) {
         self.scheduler = scheduler
         self.rank = rank
         self.imagePageBytes = imagePageBytes
+        self.shared = shared
         publish()
     }
 
     /// Starts the loop's thread and `decoders` threads that make tiles; false when the system gives none.
     func start(decoders: Int) -> Bool {
         decoderCount = decoders
+        if let shared { guard shared.start() else { return false } }
         for _ in 0..<decoders {
-            let started = DedicatedThread.start { [decodes, commands] in
+            let started = DedicatedThread.start { [decodes, commands, shared] in
                 while let job = decodes.takeOne() {
+                    if let rows = shared?.find(job.key, rowCount: job.rowCount) {
+                        commands.post(.found(job.key, rows))
+                        continue
+                    }
                     do throws(ImageError) {
                         commands.post(.prepared(job.key, .success(try job.source.tiles())))
                     } catch {
@@ -113,7 +124,11 @@ final class StepLoop: @unchecked Sendable {
     var isStopped: Bool { stopped.load(ordering: .acquiring) }
 
     /// The numbers after the last step.
-    func statistics() -> EngineStatistics { published.withLock(\.self) }
+    func statistics() -> EngineStatistics {
+        var statistics = published.withLock(\.self)
+        statistics.sharedImages = shared?.statistics
+        return statistics
+    }
 
     /// Why the device will not recover; nil while it works.
     var failure: String? { deviceFailure.withLock(\.self) }
@@ -163,8 +178,41 @@ final class StepLoop: @unchecked Sendable {
             for failure in scheduler.finishPreparing(key, succeeded: false) {
                 end(failure.request, throwing: .image(index: failure.index, error))
             }
+        case .found(let key, let rows):
+            load(key, rows)
         case .stop:
             break
+        }
+    }
+
+    /// Stores embeddings that were found elsewhere: the picture needs neither tiles nor tower.
+    ///
+    /// The pages are the picture's since it was planned, and the device writes them after the steps that are on the way.
+    private func load(_ key: ImageKey, _ rows: ArraySlice<UInt8>) {
+        do throws(DeviceError) {
+            try rank.load(rows, pages: scheduler.images[key]?.pages ?? [])
+            scheduler.finishLoading(key)
+        } catch {
+            fail(error)
+            scheduler.finishLoading(key)
+            for failure in scheduler.fail(key) { end(failure.request, throwing: .failed) }
+        }
+    }
+
+    /// Gives the embeddings of a picture to the replicas, if `vision` was the last step that it needed.
+    ///
+    /// The device is behind that step, and nobody has got the pages since: a step that is on the way by now encodes only
+    /// pictures that were prepared when it was planned.
+    private func share(_ vision: VisionStep) {
+        guard let shared, let entry = scheduler.images[vision.key], entry.state == .ready,
+            vision.tiles.upperBound == entry.pages.count, entry.pages[vision.tiles] == vision.pages[...],
+            shared.mayGive(rowCount: entry.rowCount)
+        else { return }
+        do throws(DeviceError) {
+            let rows = try rank.storedRows(entry.rowCount, pages: entry.pages)
+            shared.give(vision.key, rowCount: entry.rowCount, rows)
+        } catch {
+            fail(error)
         }
     }
 
@@ -182,7 +230,10 @@ final class StepLoop: @unchecked Sendable {
         }
         for preparation in plan.preparations {
             guard let source = requests[preparation.request]?.images[preparation.index] else { continue }
-            decodes.post(DecodeJob(key: preparation.key, source: source))
+            decodes.post(
+                DecodeJob(
+                    key: preparation.key, source: source,
+                    rowCount: scheduler.images[preparation.key]?.rowCount ?? 0))
         }
         let next = plan.isEmpty ? nil : enqueue(plan)
         if rank.runsAhead {
@@ -226,6 +277,7 @@ final class StepLoop: @unchecked Sendable {
             tiles[vision.key] = nil
             for failure in scheduler.fail(vision.key) { end(failure.request, throwing: .failed) }
         }
+        for vision in plan.visions where sound.contains(vision.key) { share(vision) }
     }
 
     /// Notes that the device refused; when it will not recover, for good.
@@ -289,6 +341,7 @@ final class StepLoop: @unchecked Sendable {
             end(id, throwing: .cancelled)
         }
         for _ in 0..<decoderCount { decodes.post(nil) }
+        shared?.stop()
         publish()
         busySince.withLock { $0 = nil }
         stopped.store(true, ordering: .releasing)

@@ -7,7 +7,8 @@ package struct EmbeddingCache: Sendable {
     package enum State: Hashable, Sendable {
         /// Its tiles are not there. Can move to: preparing, gone.
         case missing
-        /// Its tiles are being made. Can move to: prepared, gone (they cannot be made).
+        /// Its tiles are being made. Can move to: prepared, ready (its embeddings were found elsewhere), gone (they cannot
+        /// be made).
         case preparing
         /// Its tiles are there, and `encoded` of them go through the tower in planned steps. Can move to: ready, gone.
         case prepared(encoded: Int)
@@ -19,6 +20,8 @@ package struct EmbeddingCache: Sendable {
     package struct Entry: Sendable {
         /// In the order of the rows; of tiles one page each.
         package let pages: [PageIndex]
+        /// How many rows it has, the last page's perhaps not full.
+        package let rowCount: Int
         /// How far it has come.
         package fileprivate(set) var state = State.missing
         /// How many requests need it.
@@ -59,14 +62,15 @@ package struct EmbeddingCache: Sendable {
     /// Whether these pictures fit when nothing else is stored; `spans` may name a picture more than once.
     package func canEverHold(_ spans: [ImageSpan]) -> Bool {
         let sizes = distinct(spans)
-        return sizes.count <= capacity && sizes.values.reduce(0, +) <= pool.pageCount
+        return sizes.count <= capacity
+            && sizes.values.reduce(0) { $0 + pageCount(forTokens: $1) } <= pool.pageCount
     }
 
     /// Takes one reference to each distinct picture of `spans`, making room for those that are new; all or nothing.
     package mutating func reserve(_ spans: [ImageSpan]) -> Bool {
         let sizes = distinct(spans)
         let new = sizes.filter { entries[$0.key] == nil }
-        let pagesNeeded = new.values.reduce(0, +)
+        let pagesNeeded = new.values.reduce(0) { $0 + pageCount(forTokens: $1) }
         let evictable = entries.filter {
             $0.value.references == 0 && $0.value.isSettled && sizes[$0.key] == nil
         }
@@ -80,8 +84,8 @@ package struct EmbeddingCache: Sendable {
         }
         for (key, size) in new {
             // Never nil: the pages were counted above.
-            guard let pages = pool.take(size) else { return false }
-            entries[key] = Entry(pages: pages)
+            guard let pages = pool.take(pageCount(forTokens: size)) else { return false }
+            entries[key] = Entry(pages: pages, rowCount: size)
         }
         clock += 1
         for key in sizes.keys {
@@ -131,6 +135,11 @@ package struct EmbeddingCache: Sendable {
         return true
     }
 
+    /// The embeddings of `key`, whose tiles were being made, are in its pages: it needs no tower.
+    package mutating func finishLoading(_ key: ImageKey) {
+        if entries[key]?.state == .preparing { entries[key]?.state = .ready }
+    }
+
     /// `count` more tiles of `key` go through the tower in the step that is planned; answers whether these are the last.
     package mutating func advance(_ key: ImageKey, tiles count: Int) -> Bool {
         guard let entry = entries[key], case .prepared(let encoded) = entry.state else { return false }
@@ -145,9 +154,10 @@ package struct EmbeddingCache: Sendable {
         pool.release(entry.pages)
     }
 
+    /// The pictures of `spans` with their rows.
     private func distinct(_ spans: [ImageSpan]) -> [ImageKey: Int] {
         var sizes: [ImageKey: Int] = [:]
-        for span in spans { sizes[span.key] = pageCount(forTokens: span.tokenCount) }
+        for span in spans { sizes[span.key] = span.tokenCount }
         return sizes
     }
 

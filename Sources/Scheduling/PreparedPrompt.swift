@@ -11,6 +11,11 @@ package struct ImageKey: Hashable, Sendable {
         for (index, byte) in digest.enumerated() { words[index / 8] |= UInt64(byte) << UInt64(index % 8 * 8) }
         self.words = words
     }
+
+    /// The 32 bytes of the digest.
+    package var bytes: [UInt8] {
+        (0..<32).map { UInt8(truncatingIfNeeded: words[$0 / 8] >> UInt64($0 % 8 * 8)) }
+    }
 }
 
 /// The image tokens of one picture within a prompt.

@@ -43,6 +43,14 @@ extension Scheduler {
         return fail(key)
     }
 
+    /// The embeddings of `key` were found elsewhere and are in its pages: neither tiles nor tower are needed.
+    package mutating func finishLoading(_ key: ImageKey) {
+        preparingCount -= 1
+        mayAdmit = true
+        counters.imagesLoaded += 1
+        cache.finishLoading(key)
+    }
+
     /// Forgets a picture and ends every request that needs it.
     package mutating func fail(_ key: ImageKey) -> [ImagePreparation] {
         var ended: [ImagePreparation] = []

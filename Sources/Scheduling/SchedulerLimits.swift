@@ -73,6 +73,8 @@ package struct SchedulerCounters: Sendable, Hashable {
     package var imageHits = 0
     package var imageMisses = 0
     package var imagesEncoded = 0
+    /// Pictures whose embeddings came from elsewhere.
+    package var imagesLoaded = 0
     package var tilesEncoded = 0
     package var steps = 0
 }

@@ -22,7 +22,7 @@ package struct StartedRequest: Sendable, Hashable {
     package let found: CacheFindings
 }
 
-/// A picture to make tiles of.
+/// A picture to make tiles of, unless its embeddings are found elsewhere.
 package struct ImagePreparation: Sendable, Hashable {
     package let key: ImageKey
     /// A request that has the picture, at `index` in the order of its prompt.

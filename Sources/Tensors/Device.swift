@@ -123,6 +123,27 @@ extension Device {
         return try readArray(source, of: Int32.self, zero: 0)
     }
 
+    /// The bytes of tensors, one after the other.
+    package func readBytes(_ sources: [Tensor]) throws(DeviceError) -> [UInt8] {
+        var failure: DeviceError?
+        let byteCount = sources.reduce(0) { $0 + $1.byteCount }
+        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: byteCount) { buffer, count in
+            do throws(DeviceError) {
+                for source in sources {
+                    // Safe: the buffer is as long as all of them, and `count` counts those that are read.
+                    let rest = unsafe UnsafeMutableRawBufferPointer(
+                        rebasing: UnsafeMutableRawBufferPointer(buffer)[count...])
+                    unsafe try read(source, into: rest)
+                    count += source.byteCount
+                }
+            } catch {
+                failure = error
+            }
+        }
+        if let failure { throw failure }
+        return bytes
+    }
+
     private func readArray<Value: BitwiseCopyable>(
         _ source: Tensor, of type: Value.Type, zero: Value,
     ) throws(DeviceError) -> [Value] {

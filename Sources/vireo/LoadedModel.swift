@@ -24,20 +24,25 @@ struct LoadedModel {
     /// Bytes of the checkpoint; zero for random weights.
     let loadedByteCount: Int
 
-    /// Loads what `options` name, with a progress bar on a terminal.
-    init(_ options: ModelOptions) throws {
+    /// Loads what `options` name, with a progress bar on a terminal; see below for `sharesImages`.
+    init(_ options: ModelOptions, sharesImages: Bool = false) throws {
         try self.init(
-            options, on: options.device.make(options.elementType, count: options.parallel.ranks))
+            options, on: options.device.make(options.elementType, count: options.parallel.ranks),
+            sharesImages: sharesImages)
     }
 
     /// Loads it on `devices`, one a rank.
-    init(_ options: ModelOptions, on devices: [any Device]) throws {
+    ///
+    /// With `sharesImages` the keys of pictures are those of every process that computes the same embeddings.
+    init(_ options: ModelOptions, on devices: [any Device], sharesImages: Bool = false) throws {
         let folder = options.modelFolder
         var description = try ModelFamilies.describe(folder)
         if !options.endIDs.isEmpty { description.generation.endIDs = options.endIDs.map { Int32($0) } }
         try Self.limitTiles(&description, options)
         let tokenizer = try Self.tokenizer(folder)
-        let rules = description.vision.map { Self.rules($0, folder: folder) }
+        let rules = try description.vision.map {
+            Self.rules($0, identity: sharesImages ? try Self.identity(options, devices[0]) : folder)
+        }
         let template = try ChatTemplateFile.load(
             folder: folder, override: options.chatTemplate, builtIn: description.templateName, rules: rules)
         prompts = try PromptBuilder(
@@ -113,11 +118,15 @@ struct LoadedModel {
         }
     }
 
-    /// An engine for it.
-    func makeEngine(_ options: EngineOptions, elementType: ElementType) throws -> Engine {
+    /// An engine for it, which shares embeddings through `store` if there is one.
+    func makeEngine(
+        _ options: EngineOptions, elementType: ElementType, store: (any EmbeddingStore)? = nil,
+    ) throws -> Engine {
+        var configuration = options.configuration(elementType)
+        configuration.embeddingStore = store
         do throws(EngineError) {
             return try Engine(
-                ranks: ranks, towerCount: towerCount, configuration: options.configuration(elementType),
+                ranks: ranks, towerCount: towerCount, configuration: configuration,
                 vocabularyCount: tokenizer.vocabularyCount)
         } catch {
             switch error {
@@ -175,10 +184,20 @@ struct LoadedModel {
                 + "transformers: AutoTokenizer.from_pretrained(…).save_pretrained(…)")
     }
 
-    private static func rules(_ vision: VisionShape, folder: String) -> ImageRules {
+    /// Tells the embeddings that are computed here from all others.
+    private static func identity(_ options: ModelOptions, _ device: any Device) throws -> String {
+        // The number of threads on the processor changes nothing.
+        let place = (device as? CPUDevice).map { "CPU \($0.level)" } ?? device.name
+        return try ModelIdentity.digest(
+            folder: options.modelFolder, hasRandomWeights: options.loadFormat == "dummy",
+            computation: "\(Build.version) \(options.elementType.rawValue) \(place) "
+                + "over \(options.parallel.ranksPerTower)")
+    }
+
+    private static func rules(_ vision: VisionShape, identity: String) -> ImageRules {
         ImageRules(
             cut: vision.cut, start: vision.markers.start,
-            context: vision.markers.context, end: vision.markers.end, modelIdentity: folder)
+            context: vision.markers.context, end: vision.markers.end, modelIdentity: identity)
     }
 }
 

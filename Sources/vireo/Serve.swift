@@ -22,6 +22,7 @@ struct Serve: AsyncParsableCommand {
 
     @OptionGroup(title: "Model") var model: ModelOptions
     @OptionGroup(title: "Engine") var engine: EngineOptions
+    @OptionGroup(title: "Shared image cache") var sharing: SharedCacheOptions
     @OptionGroup(title: "HTTP") var http: HTTPOptions
     @OptionGroup(title: "Access") var access: AccessOptions
 
@@ -34,8 +35,10 @@ struct Serve: AsyncParsableCommand {
         signal(SIGPIPE, SIG_IGN)
         // Before the model, which takes its time.
         let (keys, tls, authorities) = (try access.keys(), try access.identity(), try http.authorities())
-        let loaded = try LoadedModel(model)
-        let engine = try loaded.makeEngine(engine, elementType: model.elementType)
+        let store = try sharing.store()
+        let loaded = try LoadedModel(model, sharesImages: store != nil)
+        let engine = try loaded.makeEngine(engine, elementType: model.elementType, store: store)
+        if let store { try sharing.check(store, takesPictures: loaded.description.vision != nil) }
         Console.error(Summary.line(loaded, engine, elementType: model.elementType))
         LoggingSystem.bootstrap { StreamLogHandler.standardError(label: $0) }
         var configuration = http.configuration(modelFolder: model.modelFolder, loaded.description.generation)

@@ -1,4 +1,5 @@
 import JSON
+import SharedCache
 
 extension Serve {
     /// All flags with their values, for `/get_server_info`: no key, and no file of one.
@@ -7,7 +8,7 @@ extension Serve {
         for (name, value) in model.startArguments + engine.startArguments + http.startArguments {
             all.set(name, value)
         }
-        for (name, value) in access.startArguments { all.set(name, value) }
+        for (name, value) in access.startArguments + sharing.startArguments { all.set(name, value) }
         return all
     }
 }
@@ -53,6 +54,17 @@ extension HTTPOptions {
             ("max_body_bytes", .int(maxBodyBytes)), ("image_url_timeout", .double(fetchSeconds)),
             ("image_url_ca", text(authoritiesFile)), ("allow_private_urls", .bool(allowsPrivateURLs)),
             ("shutdown_timeout", .double(drainSeconds)), ("health_timeout", .double(stallSeconds)),
+        ]
+    }
+}
+
+extension SharedCacheOptions {
+    fileprivate var startArguments: [(String, JSONValue)] {
+        // Without user and password.
+        let address = (try? address()).flatMap { $0 }
+        return [
+            ("cache_redis_url", text(address.map { "redis://\($0.shown)" })),
+            ("cache_redis_ttl", .int(lifetimeSeconds)),
         ]
     }
 }

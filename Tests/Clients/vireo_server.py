@@ -125,6 +125,10 @@ class Server:
                 totals[found[1]] = totals.get(found[1], 0) + float(found[2])
         return totals
 
+    def metric(self, name):
+        """A sample of /metrics."""
+        return self.metrics()[name]
+
     def cache_hits(self):
         """How often a picture's embeddings were found."""
         return self.metrics()["vireo_image_cache_hits_total"]

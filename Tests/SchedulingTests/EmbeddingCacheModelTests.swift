@@ -105,6 +105,11 @@ import Testing
             case 4:
                 let name = random.below(12)
                 guard let known = model.pictures[name], known.state == .preparing else { continue }
+                if random.below(4) == 0 {
+                    cache.finishLoading(keys[name])
+                    model.pictures[name]?.state = .ready
+                    continue
+                }
                 if cache.finishPreparing(keys[name]) != (known.references > 0) { differences += 1 }
                 if known.references > 0 {
                     model.pictures[name]?.state = .prepared(encoded: 0)
@@ -132,7 +137,7 @@ import Testing
                 for (name, known) in model.pictures {
                     let entry = cache[keys[name]]
                     if entry?.state != known.state || entry?.references != known.references
-                        || entry?.pages.count != known.pageCount
+                        || entry?.pages.count != known.pageCount || entry?.rowCount != sizes[name]
                     {
                         differences += 1
                     }

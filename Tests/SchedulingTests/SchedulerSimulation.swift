@@ -64,8 +64,15 @@ struct SchedulerSimulation {
         if !preparing.isEmpty, !arrivals || random.below(2) == 0 {
             let key = preparing.remove(at: random.below(preparing.count))
             let succeeded = random.below(10) != 0
-            if succeeded { tiles.insert(key) }
-            for failure in scheduler.finishPreparing(key, succeeded: succeeded) {
+            let isFoundElsewhere = succeeded && random.below(4) == 0
+            if isFoundElsewhere, let pages = scheduler.images[key]?.pages {
+                device.load(key, pages: pages)
+                scheduler.finishLoading(key)
+            }
+            if succeeded, !isFoundElsewhere { tiles.insert(key) }
+            for failure in isFoundElsewhere
+                ? [] : scheduler.finishPreparing(key, succeeded: succeeded)
+            {
                 end(failure.request, .failed)
             }
         }

@@ -95,6 +95,37 @@ struct SchedulerTests {
         #expect(scheduler.images.referencedCount == 0 && scheduler.images.count == 1)
     }
 
+    @Test func `a picture whose embeddings are found elsewhere needs no tower`() throws {
+        var scheduler = scheduler()
+        try ask(&scheduler, 1, tokens: 8, pictures: [(picture(1), 2, 3)])
+        var plan = scheduler.plan()
+        #expect(plan.preparations.map(\.key) == [picture(1)] && plan.started.isEmpty)
+        #expect(scheduler.images[picture(1)]?.rowCount == 3)
+        _ = scheduler.commit(plan, chosen: [nil])
+        scheduler.finishLoading(picture(1))
+        plan = scheduler.plan()
+        #expect(plan.visions.isEmpty && plan.started.map(\.id) == [RequestID(1)])
+        #expect(shape(plan) == ["1: 2+6 choose"])
+        _ = scheduler.commit(plan, chosen: [7])
+        #expect(scheduler.counters.imagesLoaded == 1 && scheduler.counters.imagesEncoded == 0)
+        #expect(scheduler.counters.tilesEncoded == 0 && scheduler.images.count == 1)
+        #expect(scheduler.violations() == [])
+    }
+
+    @Test func `embeddings that come when nobody needs them any more stay in the cache`() throws {
+        var scheduler = scheduler()
+        try ask(&scheduler, 1, tokens: 8, pictures: [(picture(1), 2, 4)])
+        _ = scheduler.commit(scheduler.plan(), chosen: [nil])
+        let wasThere = scheduler.cancel(RequestID(1))
+        #expect(wasThere)
+        scheduler.finishLoading(picture(1))
+        #expect(scheduler.images[picture(1)]?.state == .ready && scheduler.images.referencedCount == 0)
+        try ask(&scheduler, 2, tokens: 8, pictures: [(picture(1), 2, 4)])
+        let plan = scheduler.plan()
+        #expect(plan.preparations.isEmpty && scheduler.counters.imageHits == 1)
+        #expect(scheduler.violations() == [])
+    }
+
     @Test func `requests with the same picture share one encoding`() throws {
         var scheduler = scheduler()
         try ask(&scheduler, 1, tokens: 6, pictures: [(picture(1), 0, 4)])

@@ -37,6 +37,11 @@ struct SimulatedDevice {
         return chosen
     }
 
+    /// Stores the embeddings of a picture in `pages`, as a tower would have.
+    mutating func load(_ key: ImageKey, pages: [PageIndex]) {
+        encode(VisionStep(key: key, tiles: 0..<pages.count, pages: pages), fails: false)
+    }
+
     private mutating func encode(_ step: VisionStep, fails: Bool) {
         for (tile, page) in zip(step.tiles, step.pages) {
             for row in 0..<rowsPerImagePage {

@@ -35,7 +35,11 @@ struct PrometheusTextTests {
         metrics.end(.unknown, status: 404, seconds: 0.001)
         var text = PrometheusText()
         text.write(metrics.snapshot)
-        text.write(EngineStatistics())
+        var statistics = EngineStatistics()
+        statistics.sharedImages = SharedImageStatistics()
+        statistics.sharedImages?.hits = 3
+        statistics.sharedImages?.health.isWritingPaused = true
+        text.write(statistics)
         let lines = text.text.split(separator: "\n")
         let types = lines.filter { $0.hasPrefix("# TYPE ") }.map { $0.split(separator: " ")[2] }
         #expect(Set(types).count == types.count)
@@ -43,6 +47,9 @@ struct PrometheusTextTests {
         #expect(lines.contains(#"vireo_requests_total{route="unknown",status="404"} 1"#))
         #expect(lines.contains("vireo_requests_in_flight 0"))
         #expect(lines.contains("vireo_image_cache_hits_total 0"))
+        #expect(lines.contains("vireo_shared_image_cache_hits_total 3"))
+        #expect(lines.contains(#"vireo_shared_image_cache_paused{for="reads"} 0"#))
+        #expect(lines.contains(#"vireo_shared_image_cache_paused{for="writes"} 1"#))
         #expect(text.text.hasSuffix("\n"))
     }
 }

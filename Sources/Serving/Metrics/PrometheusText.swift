@@ -103,7 +103,7 @@ extension PrometheusText {
             "vireo_image_cache_hits_total", "counter", "Images whose embeddings were cached.",
             engine.imageCacheHits)
         single(
-            "vireo_image_cache_misses_total", "counter", "Images that had to be encoded.",
+            "vireo_image_cache_misses_total", "counter", "Images whose embeddings were not cached.",
             engine.imageCacheMisses)
         single(
             "vireo_image_cache_evictions_total", "counter", "Images put out of the cache.",
@@ -127,5 +127,31 @@ extension PrometheusText {
             "vireo_image_cache_referenced", "gauge", "Cached images a request needs.", engine.referencedImages
         )
         single("vireo_image_cache_bytes", "gauge", "Bytes of cached embeddings.", engine.imageCacheBytes)
+        if let shared = engine.sharedImages { write(shared) }
+    }
+
+    /// What came of sharing embeddings with other replicas.
+    private mutating func write(_ shared: SharedImageStatistics) {
+        single(
+            "vireo_shared_image_cache_hits_total", "counter", "Images whose embeddings a replica had left.",
+            shared.hits)
+        single(
+            "vireo_shared_image_cache_misses_total", "counter",
+            "Images asked for in the shared cache and not found.", shared.misses)
+        single(
+            "vireo_shared_image_cache_unsound_total", "counter",
+            "Values in the shared cache that were not the embeddings they should be.", shared.unsound)
+        single(
+            "vireo_shared_image_cache_puts_total", "counter", "Images left in the shared cache.", shared.puts)
+        single(
+            "vireo_shared_image_cache_dropped_puts_total", "counter",
+            "Images that were to be left there and were not.", shared.droppedPuts)
+        single(
+            "vireo_shared_image_cache_errors_total", "counter",
+            "Commands to the shared cache that failed or were late.", shared.health.errors)
+        let name = "vireo_shared_image_cache_paused"
+        head(name, "gauge", "Whether the shared cache is left alone for a while, as it failed.")
+        sample(name, [("for", "reads")], shared.health.isReadingPaused ? 1 : 0)
+        sample(name, [("for", "writes")], shared.health.isWritingPaused ? 1 : 0)
     }
 }
