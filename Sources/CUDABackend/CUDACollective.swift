@@ -60,7 +60,8 @@ package final class CUDACollective: Collective {
             company.add(joined)
             ways = joined.map { .nccl($0) }
         } else {
-            let peers = try PeerRank.ranks(devices, trouble: company.troubleAddress)
+            let peers = try PeerRank.ranks(
+                devices, trouble: company.troubleAddress, abandonment: company.abandonment)
             company.add(peers)
             ways = peers.map { .peers($0) }
         }
@@ -124,6 +125,7 @@ package final class CUDACollective: Collective {
 /// What all collectives of a model's ranks share: whether somebody has left.
 private final class Company: Sendable {
     private let trouble: PinnedMemory
+    let abandonment = Abandonment()
     private let members = Mutex<(peers: [PeerRank], nccl: [NCCLRank])>(([], []))
     private let rehearsing = Atomic<Bool>(false)
 
@@ -144,6 +146,7 @@ private final class Company: Sendable {
 
     func abandon() {
         unsafe trouble.bytes.storeBytes(of: 1, as: UInt32.self)
+        abandonment.declare()
         for rank in members.withLock({ $0.nccl }) { rank.leave() }
     }
 

@@ -1,5 +1,4 @@
 import CCUDA
-import Glibc
 import Synchronization
 package import Tensors
 
@@ -16,6 +15,8 @@ package final class CUDADevice: Device, @unchecked Sendable {
     private let uploading = Mutex(())
     private let lanes: LanePool
     private let replays = Mutex(Replays())
+    /// Whether another rank has the same GPU. Then nothing is recorded: a record does not wait until all ranks are there.
+    let sharesGPU = Atomic<Bool>(false)
     let kernels: CUDAOperators
 
     /// The GPU `ordinal`, with libraries looked for in `libraryFolder` first; compiled kernels are kept in the user's
@@ -34,16 +35,6 @@ package final class CUDADevice: Device, @unchecked Sendable {
         let matmul = try Matmul(stream: stream, workspace: Self.storage(stream, byteCount: 64 << 20))
         kernels = try CUDAOperators(stream: stream, compiler: compiler, matmul: matmul)
         operators = kernels
-    }
-
-    /// Gets the driver ready for ranks on the GPUs `ordinals`; before anything else of it is used.
-    package static func prepare(for ordinals: [Int]) {
-        guard Set(ordinals).count < ordinals.count else { return }
-        // A kernel that is loaded when it is first used waits until the GPU is idle, which it is not while one rank waits there
-        // for another.
-        unsafe _ = setenv("CUDA_MODULE_LOADING", "EAGER", 0)
-        // Copies of one rank are not to queue behind those of another, which may be waiting.
-        unsafe _ = setenv("CUDA_DEVICE_MAX_CONNECTIONS", "32", 0)
     }
 
     /// Whether this machine has NVIDIA's driver and a GPU.
@@ -214,7 +205,7 @@ package final class CUDADevice: Device, @unchecked Sendable {
     }
 
     package func replay(_ key: ReplayKey, _ body: () throws(DeviceError) -> Void) throws(DeviceError) {
-        if stream.profile.detail == .kernels { return try body() }
+        if stream.profile.detail == .kernels || sharesGPU.load(ordering: .relaxed) { return try body() }
         let known = replays.withLock { replays -> UInt?? in
             if replays.generation != key.generation {
                 for case let graph? in replays.graphs.values { destroy(graph) }

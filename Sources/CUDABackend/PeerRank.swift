@@ -1,4 +1,5 @@
 import CCUDA
+import Synchronization
 import Tensors
 
 /// A rank that exchanges with others by writing to their memory: kernels of ranks.cu.
@@ -10,9 +11,12 @@ final class PeerRank: Sendable {
     /// What the others write to.
     private let area: Storage
     /// Where all areas are, as the kernels have it.
-    private let meeting: Storage
-    /// Whether every rank has a GPU of its own: what follows may begin while a block waits for another rank.
-    private let isAlone: Bool
+    private let addresses: Storage
+    /// Where ranks that share a GPU wait until all have enqueued what comes before an exchange; nil where each has its own.
+    ///
+    /// A GPU loads a kernel when it is first used, and takes and gives memory, only when it is idle, which it never is while
+    /// one rank waits there for another that is held up by that.
+    private let meeting: Meeting?
 
     // As in ranks.cu.
     private static let mostRanks = 8
@@ -34,7 +38,9 @@ final class PeerRank: Sendable {
     }
 
     /// A rank on each of `devices`; at `trouble` is the word that ends all waiting.
-    static func ranks(_ devices: [CUDADevice], trouble: UInt) throws(DeviceError) -> [PeerRank] {
+    static func ranks(
+        _ devices: [CUDADevice], trouble: UInt, abandonment: Abandonment,
+    ) throws(DeviceError) -> [PeerRank] {
         guard devices.count <= mostRanks else {
             throw .failed("\(devices.count) ranks are not supported on GPUs, but up to \(mostRanks)")
         }
@@ -48,6 +54,8 @@ final class PeerRank: Sendable {
             areas.append(try device.allocate(byteCount: headByteCount + 2 * halfByteCount))
         }
         let isAlone = Set(devices.map(\.stream.properties.device)).count == devices.count
+        let place = isAlone ? nil : Meeting(rankCount: devices.count, abandonment)
+        if !isAlone { for device in devices { device.sharesGPU.store(true, ordering: .relaxed) } }
         var ranks: [PeerRank] = []
         for (rank, device) in devices.enumerated() {
             var words = areas.map { UInt64($0.address) }
@@ -55,27 +63,27 @@ final class PeerRank: Sendable {
             words += [
                 UInt64(trouble), UInt64(rank) | UInt64(devices.count) << 32, UInt64(halfByteCount), patience,
             ]
-            let meeting = try device.makeTensor([2 * words.count], .i32)
-            device.write(words, to: meeting)
+            let addresses = try device.makeTensor([2 * words.count], .i32)
+            device.write(words, to: addresses)
             ranks.append(
                 try PeerRank(
                     rank: rank, rankCount: devices.count, device: device, area: areas[rank],
-                    meeting: meeting.storage, isAlone: isAlone))
+                    addresses: addresses.storage, meeting: place))
         }
         for device in devices { try device.wait() }
         return ranks
     }
 
     private init(
-        rank: Int, rankCount: Int, device: CUDADevice, area: Storage, meeting: Storage, isAlone: Bool,
+        rank: Int, rankCount: Int, device: CUDADevice, area: Storage, addresses: Storage, meeting: Meeting?,
     ) throws(DeviceError) {
         self.rank = rank
         self.rankCount = rankCount
         stream = device.stream
         kernels = try RankKernels(device.compiler)
         self.area = area
+        self.addresses = addresses
         self.meeting = meeting
-        self.isAlone = isAlone
     }
 
     /// x = Σ over ranks x, f32.
@@ -93,8 +101,8 @@ final class PeerRank: Sendable {
                 kernels.sum, count, KernelWork(bytes: 32 * count),
                 [
                     .init(wide: UInt64(address)), .init(count), .init(part),
-                    .init(wide: UInt64(meeting.address)),
-                    .init(isAlone ? 1 : 0),
+                    .init(wide: UInt64(addresses.address)),
+                    .init(meeting == nil ? 1 : 0),
                 ])
             if byParts {
                 let ends = (0...rankCount).map { min($0 * part, count) * 4 }
@@ -119,12 +127,13 @@ final class PeerRank: Sendable {
             kernels.share, count, KernelWork(bytes: 8 * count),
             [.init(wide: UInt64(address)), .init(first), .init(count), .init(width)]
                 + columns.map { KernelSlot($0) }
-                + [.init(wide: UInt64(meeting.address)), .init(isAlone ? 1 : 0)])
+                + [.init(wide: UInt64(addresses.address)), .init(meeting == nil ? 1 : 0)])
     }
 
     private func launch(_ kernel: CUDAKernel, _ count: Int, _ work: KernelWork, _ slots: [KernelSlot]) {
         // So few that those of all ranks run at once, also on one GPU.
-        let blocks = min((count + Self.threads - 1) / Self.threads, isAlone ? 128 : 128 / rankCount)
+        let blocks = min((count + Self.threads - 1) / Self.threads, meeting == nil ? 128 : 128 / rankCount)
+        meeting?.wait()
         stream.launch(kernel, grid: (max(1, blocks), 1, 1), block: Self.threads, work: work, slots)
     }
 
@@ -132,7 +141,10 @@ final class PeerRank: Sendable {
     func finish() { try? stream.wait() }
 
     /// Begins to count exchanges anew; nobody may be exchanging.
-    func forget() { stream.fill(area.address, byteCount: Self.headByteCount) }
+    func forget() {
+        meeting?.reset()
+        stream.fill(area.address, byteCount: Self.headByteCount)
+    }
 }
 
 /// The kernels of ranks.cu.

@@ -7,6 +7,7 @@ import Images
 import Models
 import Prompts
 import Scheduling
+import Synchronization
 import Tensors
 import Tokenizers
 
@@ -70,11 +71,12 @@ struct Check: AsyncParsableCommand {
     private func compare(_ folder: String, _ checked: [any Device]) async throws -> [String] {
         let processor = CPUDevice(threadCount: Processor.coreCount)
         var wrong: [String] = []
-        let expected = try await answers(folder, [processor], together: false)
+        let expected = try await answers(try load(folder, [processor]), together: false)
         let found: [[SampledToken]], among: [[SampledToken]]
         do {
-            found = try await answers(folder, checked, together: false)
-            among = try await answers(folder, checked, together: true)
+            let loaded = try load(folder, checked)
+            found = try await answers(loaded, together: false)
+            among = try await answers(loaded, together: true)
         } catch {
             return ["\(error)"]
         }
@@ -99,15 +101,17 @@ struct Check: AsyncParsableCommand {
         return isClose ? nil : place
     }
 
-    /// 32 greedy tokens for each of a few prompts, some with a picture.
-    private func answers(_ folder: String, _ devices: [any Device], together: Bool) async throws
-        -> [[SampledToken]]
-    {
+    /// The checkpoint in `folder` over `devices`.
+    private func load(_ folder: String, _ devices: [any Device]) throws -> LoadedModel {
         var options = try ModelOptions.parse(["--model_dir", folder])
         options.device = device
         if devices.count > 1 { options.parallel = parallel }
         if try ModelFamilies.describe(folder).vision?.cut.isWhole == false { options.maxTiles = 2 }
-        let loaded = try LoadedModel(options, on: devices)
+        return try LoadedModel(options, on: devices)
+    }
+
+    /// 32 greedy tokens for each of a few prompts, some with a picture.
+    private func answers(_ loaded: LoadedModel, together: Bool) async throws -> [[SampledToken]] {
         var limits = try EngineOptions.parse([])
         limits.totalTokens = 4096
         let engine = try loaded.makeEngine(limits, elementType: .bf16)
@@ -135,8 +139,12 @@ struct Check: AsyncParsableCommand {
             try await Self.answers(prompts, engine, together: together)
         }
         await engine.shutDown(drainSeconds: 0)
+        if loaded.ranks.count > 1 { Self.kept.withLock { $0.append((loaded, engine)) } }
         return results
     }
+
+    /// Engines over ranks, until the end: one that is given back would wait until the ranks of the next one are idle.
+    private static let kept = Mutex<[(LoadedModel, Engine)]>([])
 
     private static func answers(
         _ prompts: [(PreparedPrompt, [ImageSource])], _ engine: Engine, together: Bool,

@@ -91,7 +91,6 @@ struct DeviceOptions: ParsableArguments {
             throw StartError("--data_type float32 is for --device cpu; a GPU computes in bfloat16")
         }
         let gpus = gpus?.numbers ?? visualGPUs?.numbers ?? Array(0..<count)
-        CUDADevice.prepare(for: gpus)
         if device == .auto, !CUDADevice.isPresent { return processors }
         guard gpus.count == count else {
             throw StartError(

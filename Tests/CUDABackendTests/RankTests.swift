@@ -40,6 +40,8 @@ extension CUDATests {
 
         @Test func `more ranks add up parts of long messages and share them`() throws {
             let devices = try devices([0, 1, 0]), ranks = try collectives(devices)
+            // Ranks that share a GPU wait for each other on the host, unless one has left.
+            ranks[0].abandon()
             let x = try devices[2].makeTensor([100_000, 4], .f32)
             let found = try devices[2].launches { ranks[2].sum(x) }
             #expect(found.map(\.name) == ["sum_of_ranks", "share_of_ranks"])
@@ -50,7 +52,8 @@ extension CUDATests {
             // Two of them have one GPU: nothing may take the place of a rank that is waited for.
             #expect(found.allSatisfy { $0.parameters.last == 0 && $0.grid[0] <= 128 / 3 })
             let short = try devices[2].makeTensor([100, 4], .f32)
-            #expect(try devices[2].launches { ranks[2].sum(short) }.map { $0.parameters[2] } == [0])
+            let whole = try devices[2].launches { ranks[2].sum(short) }
+            #expect(whole.map { $0.parameters[2] } == [0])
         }
 
         @Test func `rows and columns are shared by the elements each rank has`() throws {
@@ -69,8 +72,9 @@ extension CUDATests {
             for (rank, device) in devices.enumerated() {
                 let x = try device.makeTensor([4], .f32)
                 let meeting = try device.launches { ranks[rank].sum(x) }[0].parameters[3]
-                let words: [UInt64] = try device.bytes(at: meeting, count: 96).withUnsafeBytes {
-                    unsafe Array($0.bindMemory(to: UInt64.self))
+                let bytes = try device.bytes(at: meeting, count: 96)
+                let words = (0..<12).map { word in
+                    (0..<8).reduce(UInt64(0)) { $0 | UInt64(bytes[8 * word + $1]) << (8 * UInt64($1)) }
                 }
                 areas.append(Array(words[0..<8]))
                 #expect(words[8] != 0 && words[9] == UInt64(rank) | 2 << 32 && words[10] == 32 << 20)
@@ -82,7 +86,7 @@ extension CUDATests {
             let devices = try devices([0, 1]), ranks = try collectives(devices)
             #expect(ranks.allSatisfy { !$0.isAbandoned })
             ranks[1].abandon()
-            #expect(ranks.allSatisfy(\.isAbandoned))
+            #expect(ranks.allSatisfy { $0.isAbandoned })
             let before = StandIn.calls("fill")
             ranks[0].rejoin()
             #expect(ranks.allSatisfy { !$0.isAbandoned } && StandIn.calls("fill") == before + 2)
@@ -92,28 +96,31 @@ extension CUDATests {
             let devices = try devices([0, 1]), ranks = try collectives(devices)
             let x = try devices[0].makeTensor([8, 4], .f32)
             ranks[0].rehearseAlone(true)
-            #expect(
-                try devices[0].launches {
-                    ranks[0].sum(x)
-                    ranks[0].share(x, parts: [0..<8, 0..<0])
-                }.isEmpty)
+            let alone = try devices[0].launches {
+                ranks[0].sum(x)
+                ranks[0].share(x, parts: [0..<8, 0..<0])
+            }
+            #expect(alone.isEmpty)
             ranks[0].rehearseAlone(false)
-            #expect(try devices[0].launches { ranks[0].sum(x) }.count == 1)
+            let together = try devices[0].launches { ranks[0].sum(x) }
+            #expect(together.count == 1)
         }
 
         @Test func `GPUs that do not reach each other use NCCL, and more ranks than eight are refused`()
             throws
         {
-            #expect(CUDACollective.transport(try devices([3, 4])) == .peers)
-            #expect(CUDACollective.transport(try devices([5, 5])) == .peers)
-            #expect(CUDACollective.transport(try devices([3, 5])) == .nccl)
+            for (ordinals, best) in [([3, 4], RankTransport.peers), ([5, 5], .peers), ([3, 5], .nccl)] {
+                let found = CUDACollective.transport(try devices(ordinals))
+                #expect(found == best)
+            }
             let many = try devices(Array(repeating: 0, count: 9))
-            #expect(refusal { _ = try collectives(many) }.hasPrefix("9 ranks are not supported on GPUs"))
-            #expect(
-                refusal {
-                    _ = try CUDACollective.ranks(
-                        devices([3, 5]), inGroupsOf: 2, by: .nccl, libraryFolder: "/nowhere")
-                }.hasPrefix("libnccl.so.2 is needed for ranks on GPUs"))
+            let tooMany = refusal { _ = try collectives(many) }
+            #expect(tooMany.hasPrefix("9 ranks are not supported on GPUs"))
+            let far = try devices([3, 5])
+            let missing = refusal {
+                _ = try CUDACollective.ranks(far, inGroupsOf: 2, by: .nccl, libraryFolder: "/nowhere")
+            }
+            #expect(missing.hasPrefix("libnccl.so.2 is needed for ranks on GPUs"))
         }
     }
 }
