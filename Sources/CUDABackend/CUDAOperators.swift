@@ -48,7 +48,8 @@ extension KernelCompiler {
 
 /// The kernels of rows.cu and rotary.cu.
 struct RowKernels: Sendable {
-    let rmsNorm, layerNorm, rmsNormColumns, siluMultiply, gelu, gatherRows, addRows, embed, convert,
+    let rmsNorm, layerNorm, layerNormWide, gatherRowsNarrow, rmsNormColumns, siluMultiply, gelu, gatherRows,
+        addRows, embed, convert,
         checkFinite,
         fillRandom, rotate: CUDAKernel
 
@@ -58,10 +59,12 @@ struct RowKernels: Sendable {
         }
         rmsNorm = try kernel("rms_norm")
         layerNorm = try kernel("layer_norm")
+        layerNormWide = try kernel("layer_norm_wide")
         rmsNormColumns = try kernel("rms_norm_columns")
         siluMultiply = try kernel("silu_multiply")
         gelu = try kernel("gelu")
         gatherRows = try kernel("gather_rows")
+        gatherRowsNarrow = try kernel("gather_rows_narrow")
         addRows = try kernel("add_rows")
         embed = try kernel("embed")
         convert = try kernel("convert")
