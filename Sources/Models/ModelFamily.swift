@@ -30,6 +30,7 @@ package enum ModelFamilies {
             QwenVLFamily.twoAndAHalf,
             QwenVLFamily.three,
             QwenVLFamily.threeOfExperts,
+            LlavaFamily(),
         ] + TextOnly.all
 
     /// Reads and checks the configuration of the checkpoint in `folder`; weights are not touched.
