@@ -4,7 +4,7 @@ package enum ImageCut: Sendable, Hashable {
     case tiles(TilingOptions, tokensPerTile: Int)
     /// Into the patches of a picture that goes through the tower as a whole.
     case patches(PatchOptions)
-    /// Into a square view.
+    /// Into a square view; or that and tiles, which go through the tower together.
     case views(ViewOptions)
 
     /// Side of the squares a picture is cut into, in pixels.
@@ -30,16 +30,23 @@ package enum ImageCut: Sendable, Hashable {
         switch self {
         case .tiles(let options, _): options.maxTiles + 1
         case .patches(let options): (options.maxTokens + tokensPerPage - 1) / tokensPerPage
-        case .views: 1
+        case .views(let options):
+            options.fullGrids.map { ($0.tokenCount + tokensPerPage - 1) / tokensPerPage }.max() ?? 1
         }
     }
 
     /// Whether a picture goes through the tower as a whole.
     package var isWhole: Bool {
         switch self {
-        case .tiles, .views: false
+        case .tiles: false
         case .patches: true
+        case .views(let options): options.resolutions != nil
         }
+    }
+
+    /// Whether pictures go through the tower one at a time, as the number of their tokens does not tell that of their tiles.
+    package var isAlone: Bool {
+        if case .views = self { isWhole } else { false }
     }
 
     /// Whether a picture becomes tiles whose number can be bounded.

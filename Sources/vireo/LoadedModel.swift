@@ -104,8 +104,8 @@ struct LoadedModel {
         case .views:
             guard options.maxTiles == nil, options.maxImageTokens == nil else {
                 throw StartError(
-                    "--max_tiles and --max_image_token_count are for other models: this one's pictures become "
-                        + "a fixed number of tokens")
+                    "--max_tiles and --max_image_token_count are for other models: the sizes of this one's "
+                        + "pictures are fixed by its configuration")
             }
         }
     }

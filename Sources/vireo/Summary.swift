@@ -61,6 +61,7 @@ enum Summary {
                 + "\(patches.tokenSize) × \(patches.tokenSize)"
         case .views(let views):
             "a view of \(views.viewSize) pixels, \(views.tokensPerView) tokens"
+                + "\(views.resolutions.map { ", and tiles of \($0.sizes.count) sizes" } ?? "")"
         }
     }
 

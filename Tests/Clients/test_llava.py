@@ -7,7 +7,7 @@ import pytest
 
 from vireo_server import FIXTURES, IMAGES, Server, body, ids, png
 
-NAMES = ["llava", "llava-siglip"]
+NAMES = ["llava", "llava-siglip", "llava-next", "llava-onevision"]
 CASES = {name: json.loads((FIXTURES / "golden" / f"{name}.json").read_text())["cases"] for name in NAMES}
 EACH = [pytest.param(name, each, id=f"{name}-{each['name']}") for name in NAMES for each in CASES[name]]
 PROMPT = "<|im_start|>user\n<image>What?<|im_end|>\n<|im_start|>assistant\n"

@@ -39,7 +39,7 @@ struct LlavaEngineTests {
         name: String,
     ) async throws {
         let model = try TestModel(name)
-        let engine = try model.makeEngine { $0.cramp(cachedTokens: 320) }
+        let engine = try model.makeEngine { $0.cramp(cachedTokens: 400) }
         try await Answer.expectTokensOfCramped(LlavaGoldenFile.of(name).cases, model, engine)
         await engine.shutDown(drainSeconds: 0)
     }

@@ -10,7 +10,7 @@ package struct LlavaGoldenFile: Decodable, Sendable {
     package let cases: [LlavaGoldenCase]
 
     /// The checkpoint folders.
-    package static let models = ["llava", "llava-siglip"]
+    package static let models = ["llava", "llava-siglip", "llava-next", "llava-onevision"]
 
     /// The answers for `model`.
     package static func of(_ model: String) throws -> LlavaGoldenFile {

@@ -2,9 +2,10 @@ import Checkpoints
 import Images
 import Tensors
 
-/// LLaVA: square views through CLIP or SigLIP, what an inner layer gives for each patch projected, merged into a text tower.
+/// LLaVA, LLaVA-NeXT and LLaVA-OneVision: square views through CLIP or SigLIP, what an inner layer gives for each patch projected, merged into a text tower.
 ///
-/// Paper: https://arxiv.org/abs/2310.03744.
+/// Papers: https://arxiv.org/abs/2310.03744, https://arxiv.org/abs/2408.03326. The second and the third see a picture as a
+/// whole and in tiles, and learn a newline that stands behind each row of tokens.
 struct Llava: VisionLanguageModel {
     let description: ModelDescription
     private let vision: VisionShape
@@ -14,6 +15,8 @@ struct Llava: VisionLanguageModel {
     private let firstNorm: Norm?
     private let blocks: [VisionBlock]
     private let projector: Projector
+    /// f32 [1, hidden]; nil for views without tiles.
+    private let newline: Tensor?
     private let decoder: DecoderStack
     private let device: any Device
 
@@ -53,6 +56,13 @@ struct Llava: VisionLanguageModel {
             normed: vision.projectorInputs, joined: 1, inner: description.text.hiddenSize,
             outputs: description.text.hiddenSize, hasBias: features.hasProjectorBias,
             activation: features.projectorActivation)
+        if vision.cut.isWhole {
+            let hidden = description.text.hiddenSize
+            newline = try loader.first(of: ["", "model"], with: "image_newline")
+                .vector("image_newline", shape: [hidden]).reshaped([1, hidden])
+        } else {
+            newline = nil
+        }
         decoder = try DecoderStack(
             loader.forText.first(
                 of: Self.textPlaces, with: "\(description.text.names.embedding).weight"),
@@ -65,6 +75,51 @@ struct Llava: VisionLanguageModel {
     }
 
     func encode(tiles: Tensor, grids: [TokenGrid], workspace: Workspace) throws(DeviceError) -> Tensor {
+        guard let newline else { return try project(tiles, workspace: workspace) }
+        let hidden = description.text.hiddenSize
+        let views = grids.compactMap(\.views), tokensPerView = vision.patchesPerSide * vision.patchesPerSide
+        precondition(views.reduce(0) { $0 + $1.viewCount } == tiles.shape[0], "the grids are all views")
+        // [tokens, hidden]
+        let embeddings = try workspace.take([grids.reduce(0) { $0 + $1.count }, hidden], .f32)
+        let mark = workspace.mark
+        // All tokens of all views, then the newline, [n · tokens + 1, hidden].
+        let viewTokenCount = tiles.shape[0] * tokensPerView
+        let table = try workspace.take([viewTokenCount + 1, hidden], .f32)
+        let inner = workspace.mark
+        let projected = try project(tiles, workspace: workspace)
+        copy(projected, to: table[0..<viewTokenCount], rows: try upload(0..<Int32(viewTokenCount), workspace))
+        copy(newline, to: table[viewTokenCount..<(viewTokenCount + 1)], rows: try upload(0..<1, workspace))
+        workspace.rewind(to: inner)
+        var sources: [Int32] = [], shares: [Float] = [], first = 0
+        for grid in views {
+            let (rows, weights) = grid.sources(first: first, newline: viewTokenCount)
+            sources += rows
+            shares += weights
+            first += grid.viewCount * tokensPerView
+        }
+        let rows = try upload(sources, workspace)
+        let weights = try workspace.take([shares.count], .f32)
+        device.write(shares, to: weights)
+        device.operators.clear(embeddings)
+        device.operators.addRows(of: table, rows: rows, weights: weights, to: embeddings)
+        workspace.rewind(to: mark)
+        return embeddings
+    }
+
+    private func copy(_ x: Tensor, to out: Tensor, rows: Tensor) {
+        device.operators.gatherRows(x, rows: rows, out: out)
+    }
+
+    private func upload(
+        _ values: some Collection<Int32>, _ workspace: Workspace,
+    ) throws(DeviceError) -> Tensor {
+        let tensor = try workspace.take([values.count], .i32)
+        device.write(Array(values), to: tensor)
+        return tensor
+    }
+
+    /// The tokens of the views `tiles`, one view after another, f32 [n · tokens, hidden].
+    private func project(_ tiles: Tensor, workspace: Workspace) throws(DeviceError) -> Tensor {
         let viewCount = tiles.shape[0], operators = device.operators
         let length = vision.patchesPerSide * vision.patchesPerSide + (features.hasClassToken ? 1 : 0)
         let kept = (features.dropsFirst ? 1 : 0)..<length, planes = features.layers.count
@@ -85,8 +140,7 @@ struct Llava: VisionLanguageModel {
                 }
             }
         }
-        let rows = try workspace.take([order.count], .i32)
-        device.write(order, to: rows)
+        let rows = try upload(order, workspace)
         // [n · tokens, planes · C]
         let joined = try workspace.take(
             [viewCount * kept.count, planes * vision.hiddenSize], operators.operandType)
@@ -104,8 +158,7 @@ struct Llava: VisionLanguageModel {
         let viewCount = tiles.shape[0], rowCount = viewCount * length
         // [n · length, C]
         let stream = try workspace.take([rowCount, vision.hiddenSize], .f32)
-        let all = try workspace.take([rowCount], .i32)
-        device.write((0..<Int32(rowCount)).map(\.self), to: all)
+        let all = try upload(0..<Int32(rowCount), workspace)
         let mark = workspace.mark
         let embedded =
             firstNorm == nil ? stream : try workspace.take([rowCount, vision.hiddenSize], .f32)
