@@ -31,7 +31,7 @@ package enum ImageCut: Sendable, Hashable {
         case .tiles(let options, _): options.maxTiles + 1
         case .patches(let options): (options.maxTokens + tokensPerPage - 1) / tokensPerPage
         case .views(let options):
-            options.fullGrids.map { ($0.tokenCount + tokensPerPage - 1) / tokensPerPage }.max() ?? 1
+            (options.mostTokens + tokensPerPage - 1) / tokensPerPage
         }
     }
 

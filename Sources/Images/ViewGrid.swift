@@ -79,8 +79,12 @@ package struct ViewGrid: Sendable, Hashable {
         if let mostViews {
             let ratio = (Double(rows * columns) / Double(mostViews * side * side)).squareRoot()
             if ratio > 1.1 {
-                rows = Int((Double(rows) / ratio).rounded(.down))
-                columns = Int((Double(columns) / ratio).rounded(.down))
+                // Exactly: the rounded quotient may be a whole number that the exact one just misses.
+                func quotient(_ count: Int) -> Int {
+                    let rest = Double(count).truncatingRemainder(dividingBy: ratio)
+                    return Int(((Double(count) - rest) / ratio).rounded())
+                }
+                (rows, columns) = (quotient(rows), quotient(columns))
             }
         }
         (self.rows, self.columns) = (rows, columns)
@@ -91,8 +95,10 @@ package struct ViewGrid: Sendable, Hashable {
     /// Image tokens, newlines with them.
     package var tokenCount: Int { side * side + rows * (columns + 1) }
 
-    /// For each image token the tokens of the views whose weighted sum it is, four each: those of the first view are from
-    /// `first` on, and of the others behind them; below zero is none. A newline is `newline`.
+    /// For each image token the tokens of the views whose weighted sum it is, four each.
+    ///
+    /// Those of the first view are from `first` on, and of the others behind them; below zero is none. A newline is
+    /// `newline`.
     package func sources(first: Int, newline: Int) -> (rows: [Int32], weights: [Float]) {
         var sources: [Int32] = [], weights: [Float] = []
         sources.reserveCapacity(4 * tokenCount)

@@ -39,6 +39,18 @@ package struct ViewOptions: Sendable, Hashable {
     /// Side of what is seen of a view, in pixels.
     package var usedSize: Int { patchesPerSide * patchSize }
 
+    /// The most image tokens of a picture.
+    package var mostTokens: Int {
+        guard let resolutions else { return tokensPerView }
+        let perView = patchesPerSide * patchesPerSide
+        return resolutions.sizes.reduce(0) { most, size in
+            var shown = size.rows * size.columns * perView
+            // A grid that is less than 1.1 times too large along both sides stays as it is.
+            if let views = resolutions.mostViews { shown = min(shown, views * perView * 121 / 100) }
+            return max(most, perView + shown + size.rows * patchesPerSide)
+        }
+    }
+
     /// The grids of pictures that just fill their tiles, one a size; none for one view.
     package var fullGrids: [ViewGrid] {
         resolutions.map { resolutions in

@@ -78,7 +78,7 @@ import Testing
         #expect(vision.layerCount == 26 && vision.features?.hasClassToken == false)
         #expect(vision.features?.dropsFirst == false && vision.activation == .gelu(.tanh))
         #expect(vision.mean == [0.5, 0.5, 0.5] && oneVision.text.tiesEmbeddings)
-        #expect(vision.cut.mostPages == 11 && vision.cut.tileSize == 378)
+        #expect(vision.cut.mostPages == 13 && vision.cut.tileSize == 378)
     }
 
     /// Changes of the fixtures, and the key the error must name.
