@@ -63,7 +63,8 @@ extension CUDAOperators {
         precondition(weight.elementCount == columnCount && bias.elementCount == columnCount, "as wide as x")
         precondition(out.elementCount == x.elementCount, "out is [T, C]")
         stream.launch(
-            rows.layerNorm, grid: (rowCount, 1, 1), block: RowKernels.threads(columnCount),
+            out.elementType == .f32 ? rows.layerNormWide : rows.layerNorm, grid: (rowCount, 1, 1),
+            block: RowKernels.threads(columnCount),
             work: KernelWork(bytes: 6 * x.elementCount),
             [
                 .init(x), .init(weight), .init(bias), .init(out), .init(rowCount), .init(columnCount),
@@ -94,7 +95,8 @@ extension CUDAOperators {
         let columnCount = x.shape.columnCount
         precondition(out.elementCount == indices.elementCount * columnCount, "out is [R, C]")
         stream.launch(
-            rows.gatherRows, grid: (indices.elementCount, 1, 1), block: 256,
+            out.elementType == .f32 ? rows.gatherRows : rows.gatherRowsNarrow,
+            grid: (indices.elementCount, 1, 1), block: 256,
             [
                 .init(x), .init(indices), .init(out), .init(indices.elementCount), .init(columnCount),
                 .init(x.shape.rowCount),

@@ -48,8 +48,9 @@ extension KernelCompiler {
 
 /// The kernels of rows.cu and rotary.cu.
 struct RowKernels: Sendable {
-    let rmsNorm, layerNorm, rmsNormColumns, sumSquares, scaleColumns, siluMultiply, gelu, gatherRows,
-        placeColumns, addRows, embed, convert, checkFinite, fillRandom, rotate: CUDAKernel
+    let rmsNorm, layerNorm, layerNormWide, rmsNormColumns, sumSquares, scaleColumns, siluMultiply, gelu,
+        gatherRows, gatherRowsNarrow, placeColumns, addRows, embed, convert, checkFinite, fillRandom,
+        rotate: CUDAKernel
 
     init(_ compiler: KernelCompiler) throws(DeviceError) {
         func kernel(_ name: String) throws(DeviceError) -> CUDAKernel {
@@ -57,6 +58,7 @@ struct RowKernels: Sendable {
         }
         rmsNorm = try kernel("rms_norm")
         layerNorm = try kernel("layer_norm")
+        layerNormWide = try kernel("layer_norm_wide")
         rmsNormColumns = try kernel("rms_norm_columns")
         sumSquares = try kernel("sum_squares")
         scaleColumns = try kernel("scale_columns")
@@ -64,6 +66,7 @@ struct RowKernels: Sendable {
         gelu = try kernel("gelu")
         gatherRows = try kernel("gather_rows")
         placeColumns = try kernel("place_columns")
+        gatherRowsNarrow = try kernel("gather_rows_narrow")
         addRows = try kernel("add_rows")
         embed = try kernel("embed")
         convert = try kernel("convert")

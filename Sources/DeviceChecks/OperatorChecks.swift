@@ -92,6 +92,13 @@ extension CheckedPair {
             device.operators.layerNorm(
                 x.device, weight: weight.device, bias: bias.device, epsilon: 1e-6, out: layer.device)
             try compare("layerNorm", "\(rows)×\(columns)", layer, tolerance: Self.tolerance)
+            let wide = try poisonedFloats([rows, columns])
+            reference.operators.layerNorm(
+                x.reference, weight: weight.reference, bias: bias.reference, epsilon: 1e-6,
+                out: wide.reference)
+            device.operators.layerNorm(
+                x.device, weight: weight.device, bias: bias.device, epsilon: 1e-6, out: wide.device)
+            try compare("layerNorm", "\(rows)×\(columns) in f32", wide, tolerance: 1e-5)
             let fused = try operand(numbers(rows * 3 * columns), [rows, 3 * columns])
             reference.operators.rmsNorm(
                 fused.reference, columns: columns..<(2 * columns), weight: weight.reference, epsilon: 1e-6)
@@ -121,6 +128,10 @@ extension CheckedPair {
             reference.operators.gatherRows(x.reference, rows: picks.reference, out: gathered.reference)
             device.operators.gatherRows(x.device, rows: picks.device, out: gathered.device)
             try compare("gatherRows", "\(count)×\(columns)", gathered, tolerance: 0)
+            let narrow = try poisonedOperand([count, columns])
+            reference.operators.gatherRows(x.reference, rows: picks.reference, out: narrow.reference)
+            device.operators.gatherRows(x.device, rows: picks.device, out: narrow.device)
+            try compare("gatherRows", "\(count)×\(columns) as operand", narrow, tolerance: Self.tolerance)
 
             for terms in [1, 4] {
                 let added = try floats(numbers(count * columns), [count, columns])

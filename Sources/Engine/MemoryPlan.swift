@@ -52,7 +52,9 @@ struct MemoryPlan {
             tokensPerStep: tokensPerStep, chunkSize: configuration.chunkSize ?? max(1, tokensPerStep / 2),
             imageCapacity: model.vision == nil ? 0 : max(1, configuration.imageCapacity),
             imagePageCount: imagePages,
-            rowsPerImagePage: rows, tilesPerStep: configuration.tilesPerStep ?? device.preferredTilesPerStep,
+            rowsPerImagePage: rows,
+            tilesPerStep: model.vision?.cut.isAlone == true
+                ? 1 : configuration.tilesPerStep ?? device.preferredTilesPerStep,
             preparations: configuration.decoders)
         limits.encodesWholePictures = model.vision?.cut.isWhole ?? false
         limits.keepsPrefixes = configuration.keepsPrefixes

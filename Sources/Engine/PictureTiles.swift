@@ -28,11 +28,22 @@ struct PictureTiles {
 
     /// As much as can be in a step of at most `pageCount` pages, grey; a picture as a whole may take `mostPages`.
     init(rehearsing cut: ImageCut, pageCount: Int, mostPages: Int) {
+        let pageCountOfStep = pageCount
         let count: Int
         switch cut {
         case .tiles:
             (count, grid, size) = (pageCount, nil, cut.tileSize)
             pages = (0..<PageIndex(pageCount)).map(\.self)
+        case .views(let options):
+            func pageCount(of grid: ViewGrid) -> Int {
+                (grid.tokenCount + cut.tokensPerPage - 1) / cut.tokensPerPage
+            }
+            let largest = options.fullGrids.filter { pageCount(of: $0) <= mostPages }
+                .max { $0.viewCount < $1.viewCount }
+            size = cut.tileSize
+            grid = largest.map(TokenGrid.init)
+            count = largest?.viewCount ?? pageCountOfStep
+            pages = (0..<PageIndex(largest.map(pageCount) ?? pageCountOfStep)).map(\.self)
         case .patches(let options):
             let largest = min(options.maxTokens, mostPages * cut.tokensPerPage)
             let tokens = max(1, largest, pageCount * cut.tokensPerPage)

@@ -4,12 +4,15 @@ package enum ImageCut: Sendable, Hashable {
     case tiles(TilingOptions, tokensPerTile: Int)
     /// Into the patches of a picture that goes through the tower as a whole.
     case patches(PatchOptions)
+    /// Into a square view; or that and tiles, which go through the tower together.
+    case views(ViewOptions)
 
     /// Side of the squares a picture is cut into, in pixels.
     package var tileSize: Int {
         switch self {
         case .tiles(let options, _): options.tileSize
         case .patches(let options): options.patchSize
+        case .views(let options): options.usedSize
         }
     }
 
@@ -18,6 +21,7 @@ package enum ImageCut: Sendable, Hashable {
         switch self {
         case .tiles(_, let count): count
         case .patches: 64
+        case .views(let options): options.tokensPerView
         }
     }
 
@@ -26,6 +30,8 @@ package enum ImageCut: Sendable, Hashable {
         switch self {
         case .tiles(let options, _): options.maxTiles + 1
         case .patches(let options): (options.maxTokens + tokensPerPage - 1) / tokensPerPage
+        case .views(let options):
+            (options.mostTokens + tokensPerPage - 1) / tokensPerPage
         }
     }
 
@@ -34,7 +40,18 @@ package enum ImageCut: Sendable, Hashable {
         switch self {
         case .tiles: false
         case .patches: true
+        case .views(let options): options.resolutions != nil
         }
+    }
+
+    /// Whether pictures go through the tower one at a time, as the number of their tokens does not tell that of their tiles.
+    package var isAlone: Bool {
+        if case .views = self { isWhole } else { false }
+    }
+
+    /// Whether a picture becomes tiles whose number can be bounded.
+    package var hasTileLimit: Bool {
+        if case .tiles = self { true } else { false }
     }
 
     /// Plans a picture of `width` × `height` pixels, both above zero; `maxTiles` overrides the cap on tiles.
@@ -46,6 +63,8 @@ package enum ImageCut: Sendable, Hashable {
                 TilingPlan(width: width, height: height, options: options), tokensPerTile: tokensPerTile)
         case .patches(let options):
             return .patches(PatchPlan(width: width, height: height, options: options))
+        case .views(let options):
+            return .views(ViewPlan(width: width, height: height, options: options))
         }
     }
 }
@@ -54,19 +73,21 @@ package enum ImageCut: Sendable, Hashable {
 package enum ImagePlan: Sendable, Hashable {
     case tiles(TilingPlan, tokensPerTile: Int)
     case patches(PatchPlan)
+    case views(ViewPlan)
 
     /// How many image tokens it becomes.
     package var tokenCount: Int {
         switch self {
         case .tiles(let plan, let tokensPerTile): plan.tileCount * tokensPerTile
         case .patches(let plan): plan.grid.count
+        case .views(let plan): plan.tokenCount
         }
     }
 
     /// Image tokens beside one another; nil where they have no places in two dimensions.
     package var columns: Int? {
         switch self {
-        case .tiles: nil
+        case .tiles, .views: nil
         case .patches(let plan): plan.grid.columns
         }
     }
@@ -78,6 +99,7 @@ package enum ImagePlan: Sendable, Hashable {
             "internvl \(plan.columns)x\(plan.rows) thumbnail \(plan.hasThumbnail) tile \(plan.tileSize)"
         case .patches(let plan):
             "patches \(plan.grid.columns)x\(plan.grid.rows) of \(plan.options.mergeSize)x\(plan.options.patchSize)"
+        case .views(let plan): plan.name
         }
     }
 
@@ -86,6 +108,7 @@ package enum ImagePlan: Sendable, Hashable {
         switch self {
         case .tiles(let plan, _): ImageTiles(pixels, plan: plan)
         case .patches(let plan): ImageTiles(pixels, plan: plan)
+        case .views(let plan): ImageTiles(pixels, plan: plan)
         }
     }
 }

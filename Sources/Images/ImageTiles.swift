@@ -9,7 +9,7 @@ package struct ImageTiles: Sendable, Hashable {
     /// The image tokens of a picture that goes through the tower as a whole; nil for tiles, which do one by one.
     package let grid: TokenGrid?
 
-    private init(tileCount: Int, tileSize: Int, bytes: [UInt8], grid: TokenGrid) {
+    init(tileCount: Int, tileSize: Int, bytes: [UInt8], grid: TokenGrid?) {
         self.tileCount = tileCount
         self.tileSize = tileSize
         self.bytes = bytes

@@ -75,12 +75,22 @@ package struct PatchPlan: Sendable, Hashable {
 package struct TokenGrid: Sendable, Hashable {
     package let rows: Int
     package let columns: Int
+    /// The views whose tokens these are, in one row; nil for a picture without views.
+    package let views: ViewGrid?
 
     /// A grid of positive counts.
     package init(rows: Int, columns: Int) {
         precondition(rows > 0 && columns > 0, "a grid has tokens")
         self.rows = rows
         self.columns = columns
+        views = nil
+    }
+
+    /// The tokens of `views`, in one row.
+    package init(_ views: ViewGrid) {
+        rows = 1
+        columns = views.tokenCount
+        self.views = views
     }
 
     /// How many there are.

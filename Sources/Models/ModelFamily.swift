@@ -30,6 +30,9 @@ package enum ModelFamilies {
             QwenVLFamily.twoAndAHalf,
             QwenVLFamily.three,
             QwenVLFamily.threeOfExperts,
+            LlavaFamily.plain,
+            LlavaFamily.next,
+            LlavaFamily.oneVision,
         ] + TextOnly.all
 
     /// Reads and checks the configuration of the checkpoint in `folder`; weights are not touched.

@@ -26,6 +26,8 @@ package struct VisionShape: Sendable, Hashable {
     package var deepLayers: [Int] = []
     /// The side of the square of learned positions that are interpolated for a picture; nil for none.
     package var positionSide: Int?
+    /// What LLaVA takes of the tower; nil for other families.
+    package var features: FeatureChoice?
     /// The norm before attention and MLP.
     package var norm: Norm
     /// Whether queries, keys and values add a bias.
@@ -89,15 +91,34 @@ package struct VisionShape: Sendable, Hashable {
     var patchesPerSide: Int { cut.tileSize / patchSize }
     /// Embeddings of an image token: for the text tower's input, and for each text layer that gets one.
     package var planeCount: Int { 1 + deepLayers.count }
+    /// Whether queries and keys turn by the place of their patch.
+    package var hasRotation: Bool {
+        if case .patches = cut { true } else { false }
+    }
     /// Values a head has.
     package var headDim: Int { hiddenSize / heads }
     /// Values of the patches that become one image token, side by side.
     package var projectorInputs: Int {
         switch cut {
         case .tiles: 4 * hiddenSize
+        case .views: max(1, features?.layers.count ?? 1) * hiddenSize
         case .patches(let options): options.mergeSize * options.mergeSize * hiddenSize
         }
     }
+}
+
+/// What becomes image tokens of a tower whose tokens are projected one by one.
+package struct FeatureChoice: Sendable, Hashable {
+    /// After how many layers values are taken, to stand side by side.
+    package var layers: [Int]
+    /// Whether the tower begins with a class token and a norm.
+    package var hasClassToken: Bool
+    /// Whether the first token of a view is left out.
+    package var dropsFirst: Bool
+    /// Whether both products of the projector add a bias.
+    package var hasProjectorBias: Bool
+    /// The activation between them.
+    package var projectorActivation: GELU
 }
 
 /// The special tokens of pictures in a prompt, by their text.

@@ -62,7 +62,7 @@ package struct ChatTemplate: Sendable {
         let text = try? template.render(
             [("messages", .array([message])), ("add_generation_prompt", .bool(true))] + specials)
         guard let text else { return false }
-        return ([rules.context, rules.start] + ["<image>"]).contains {
+        return (rules.marks.prefix(2) + ["<image>"]).contains {
             text.utf8.firstRange(of: $0.utf8) != nil
         }
     }

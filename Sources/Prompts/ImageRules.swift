@@ -5,7 +5,8 @@ import Scheduling
 package struct ImageRules: Sendable {
     /// How pictures are cut.
     package let cut: ImageCut
-    /// The texts of the special tokens that open a picture, stand for an image token, and close a picture.
+    /// The texts of the special tokens that open a picture, stand for an image token, and close a picture; without the
+    /// first and the last (both empty) the second alone stands for a picture.
     package let start: String
     package let context: String
     package let end: String
@@ -22,7 +23,11 @@ package struct ImageRules: Sendable {
     }
 
     /// What stands in a prompt where a picture goes.
-    var pair: String { start + end }
+    var pair: String { hasEnds ? start + end : context }
+    /// Whether a picture is opened and closed.
+    var hasEnds: Bool { !start.isEmpty && !end.isEmpty }
+    /// The texts of all its special tokens.
+    var marks: [String] { hasEnds ? [start, context, end] : [context] }
 
     /// Reads a picture's header and counts its tokens.
     func plan(

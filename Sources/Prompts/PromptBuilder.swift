@@ -16,15 +16,21 @@ package struct PromptBuilder: Sendable {
 
     /// The ids of the marks round and in a picture.
     private struct MarkerIDs {
-        let start: Int32
+        /// nil where the mark of an image token alone stands for a picture.
+        let around: (start: Int32, end: Int32)?
         let context: Int32
-        let end: Int32
+
+        /// Whether a picture goes behind `id`, in front of `next`.
+        func isPlace(_ id: Int32, _ next: Int32) -> Bool {
+            around.map { id == $0.start && next == $0.end } ?? (id == context)
+        }
 
         /// `ids` without the one image token that some write between the marks that open and close a picture.
         func pairs(in ids: [Int32]) -> [Int32] {
-            ids.indices.filter { index in
-                !(ids[index] == context && index > 0 && ids[index - 1] == start && index + 1 < ids.count
-                    && ids[index + 1] == end)
+            guard let around else { return ids }
+            return ids.indices.filter { index in
+                !(ids[index] == context && index > 0 && ids[index - 1] == around.start
+                    && index + 1 < ids.count && ids[index + 1] == around.end)
             }.map { ids[$0] }
         }
     }
@@ -40,21 +46,26 @@ package struct PromptBuilder: Sendable {
         self.vocabularyCount = vocabularyCount
         self.decoder = decoder
         shield = tokenizer.shield(
-            alsoFrom: ["<image>"] + (rules.map { [$0.start, $0.context, $0.end] } ?? []))
+            alsoFrom: ["<image>"] + (rules.map(\.marks) ?? []))
         guard let rules else {
             markers = nil
             return
         }
-        guard let start = tokenizer.id(of: rules.start), let context = tokenizer.id(of: rules.context),
-            let end = tokenizer.id(of: rules.end)
-        else { throw .missingMarkers }
-        markers = MarkerIDs(start: start, context: context, end: end)
+        guard let context = tokenizer.id(of: rules.context) else { throw .missingMarkers }
+        guard rules.hasEnds else {
+            markers = MarkerIDs(around: nil, context: context)
+            return
+        }
+        guard let start = tokenizer.id(of: rules.start), let end = tokenizer.id(of: rules.end) else {
+            throw .missingMarkers
+        }
+        markers = MarkerIDs(around: (start, end), context: context)
     }
 
     /// Whether the model has a vision tower.
     package var takesImages: Bool { rules != nil }
     /// Whether pictures are cut into tiles, whose number a request may bound.
-    package var cutsTiles: Bool { rules.map { !$0.cut.isWhole } ?? true }
+    package var cutsTiles: Bool { rules.map { $0.cut.hasTileLimit } ?? true }
     /// Whether a chat can be rendered.
     package var hasChatTemplate: Bool { template != nil }
 
@@ -151,7 +162,7 @@ package struct PromptBuilder: Sendable {
             return PreparedPrompt(tokenIDs: ids)
         }
         let ids = images.isEmpty ? ids : markers.pairs(in: ids)
-        let pairs = zip(ids, ids.dropFirst()).count { $0 == markers.start && $1 == markers.end }
+        let pairs = zip(ids, ids.dropFirst() + [-1]).count { markers.isPlace($0, $1) }
         guard pairs == images.count else {
             throw .imageCountMismatch(tagCount: pairs, imageCount: images.count, tag: rules.pair)
         }
@@ -160,8 +171,10 @@ package struct PromptBuilder: Sendable {
         expanded.reserveCapacity(ids.count + images.reduce(0) { $0 + $1.tokenCount })
         var spans: [ImageSpan] = []
         for (id, next) in zip(ids, ids.dropFirst() + [-1]) {
-            expanded.append(id)
-            guard id == markers.start, next == markers.end else { continue }
+            let isPlace = markers.isPlace(id, next)
+            // A mark that stands alone is itself one of the image tokens.
+            if !isPlace || markers.around != nil { expanded.append(id) }
+            guard isPlace else { continue }
             let image = images[spans.count]
             spans.append(
                 ImageSpan(

@@ -30,9 +30,9 @@ package protocol Operators: Sendable {
         _ x: Tensor, columns: Range<Int>, weight: Tensor, squares: Tensor, column: Int, count: Int,
         epsilon: Float)
     /// out[t, c] = (x[t, c] − mean) / √(variance + ε) · weight[c] + bias[c]; weight and bias f32 [C]; x f32 and
-    /// out an operand, [T, C].
+    /// out an operand or f32, [T, C].
     func layerNorm(_ x: Tensor, weight: Tensor, bias: Tensor, epsilon: Float, out: Tensor)
-    /// out[r] = x[rows[r]]; x is f32 [T, C], rows i32 [R], out f32 [R, C].
+    /// out[r] = x[rows[r]]; x is f32 [T, C], rows i32 [R], out f32 or an operand, [R, C].
     func gatherRows(_ x: Tensor, rows: Tensor, out: Tensor)
 
     /// out[t, first + c] = x[t, c]; x is f32 [T, C], out f32 [T, D].

@@ -106,7 +106,7 @@ struct Check: AsyncParsableCommand {
         var options = try ModelOptions.parse(["--model_dir", folder])
         options.device = device
         if devices.count > 1 { options.parallel = parallel }
-        if try ModelFamilies.describe(folder).vision?.cut.isWhole == false { options.maxTiles = 2 }
+        if try ModelFamilies.describe(folder).vision?.cut.hasTileLimit == true { options.maxTiles = 2 }
         return try LoadedModel(options, on: devices)
     }
 

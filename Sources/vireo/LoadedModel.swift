@@ -106,6 +106,12 @@ struct LoadedModel {
             patches.maxPixels = min(patches.maxPixels, cap * patches.tokenSize * patches.tokenSize)
             patches.minPixels = min(patches.minPixels, patches.maxPixels)
             description.vision?.cut = .patches(patches)
+        case .views:
+            guard options.maxTiles == nil, options.maxImageTokens == nil else {
+                throw StartError(
+                    "--max_tiles and --max_image_token_count are for other models: the sizes of this one's "
+                        + "pictures are fixed by its configuration")
+            }
         }
     }
 
@@ -165,7 +171,7 @@ struct LoadedModel {
             if description.text.experts != nil { try device.checkExperts() }
             guard let vision = description.vision else { return }
             try device.checkHeads(
-                headDim: vision.headDim, turningPairs: vision.cut.isWhole ? vision.headDim / 2 : 0)
+                headDim: vision.headDim, turningPairs: vision.hasRotation ? vision.headDim / 2 : 0)
             try device.checkRows(vision.projectorInputs)
         } catch {
             throw StartError("\(error)")

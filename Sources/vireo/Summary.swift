@@ -59,6 +59,9 @@ enum Summary {
         case .patches(let patches):
             "at their own size, \(patches.minPixels) to \(patches.maxPixels) pixels, a token for "
                 + "\(patches.tokenSize) × \(patches.tokenSize)"
+        case .views(let views):
+            "a view of \(views.viewSize) pixels, \(views.tokensPerView) tokens"
+                + "\(views.resolutions.map { ", and tiles of \($0.sizes.count) sizes" } ?? "")"
         }
     }
 

@@ -101,6 +101,11 @@ extension GoldenCase: GoldenQuestion {
     func images(_ model: TestModel) throws -> [PlannedImage] { try model.images(of: self) }
 }
 
+extension LlavaGoldenCase: GoldenQuestion {
+    func prompt(_ model: TestModel) throws -> PreparedPrompt { try model.prompt(of: self) }
+    func images(_ model: TestModel) throws -> [PlannedImage] { try model.images(of: self) }
+}
+
 extension QwenGoldenCase: GoldenQuestion {
     func prompt(_ model: TestModel) throws -> PreparedPrompt { try model.prompt(of: self) }
     func images(_ model: TestModel) throws -> [PlannedImage] { try model.images(of: self) }

@@ -40,6 +40,8 @@ enum ImageFixtures {
     static let resizing: [[Cell]] = load("resize.json")
     /// Rows of width, height, fewest, most, tile, columns, rows.
     static let tiling: [[Int]] = load("tiling.json")
+    /// By model rows of width, height, width and height before cutting, views, tokens.
+    static let viewPlans: [String: [[Int]]] = load("views.json")
 
     /// The case of that name.
     static func file(_ name: String) -> [UInt8] {

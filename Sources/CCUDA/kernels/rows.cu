@@ -48,8 +48,8 @@ enum { VALUES = 16 };
 //
 // m is the mean of row r where CENTRED; else it is zero and there is no bias. x is [rows, columns]. Weights
 // wait in registers from before the predecessor's end; where N = 1 there are none left for them.
-template <int N, bool CENTRED>
-static __device__ __forceinline__ void norm(const float *x, const float *weight, const float *bias, u16 *out,
+template <int N, bool CENTRED, typename T>
+static __device__ __forceinline__ void norm(const float *x, const float *weight, const float *bias, T *out,
                                             int rows, int columns, float epsilon) {
     __shared__ float scratch[33];
     const int first = threadIdx.x * N, step = blockDim.x * N;
@@ -104,6 +104,15 @@ rms_norm(const float *x, const float *weight, u16 *out, int rows, int columns, f
 KERNEL __launch_bounds__(1024)
 layer_norm(const float *x, const float *weight, const float *bias, u16 *out, int rows, int columns,
            float epsilon) {
+    let_next_begin();
+    if (columns % 4 == 0) norm<4, true>(x, weight, bias, out, rows, columns, epsilon);
+    else norm<1, true>(x, weight, bias, out, rows, columns, epsilon);
+}
+
+// The same, out f32 [rows, columns]
+KERNEL __launch_bounds__(1024)
+layer_norm_wide(const float *x, const float *weight, const float *bias, float *out, int rows, int columns,
+                float epsilon) {
     let_next_begin();
     if (columns % 4 == 0) norm<4, true>(x, weight, bias, out, rows, columns, epsilon);
     else norm<1, true>(x, weight, bias, out, rows, columns, epsilon);
@@ -229,8 +238,8 @@ KERNEL gelu(u16 *x, u64 count, int kind) {
 
 // MARK: Look-ups
 
-template <int N>
-static __device__ __forceinline__ void gather(const float *x, const int *rows, float *out, int count,
+template <int N, typename T>
+static __device__ __forceinline__ void gather(const float *x, const int *rows, T *out, int count,
                                               int columns, int rowCount) {
     for (u64 r = blockIdx.x; r < count; r += gridDim.x) {
         const int row = rows[r];
@@ -245,6 +254,14 @@ static __device__ __forceinline__ void gather(const float *x, const int *rows, f
 // out[r] = x[rows[r]], zeros where there is no such row; x is f32 [rowCount, columns],
 // out f32 [count, columns]
 KERNEL gather_rows(const float *x, const int *rows, float *out, int count, int columns, int rowCount) {
+    let_next_begin();
+    previous_done();
+    if (columns % 4 == 0) gather<4>(x, rows, out, count, columns, rowCount);
+    else gather<1>(x, rows, out, count, columns, rowCount);
+}
+
+// The same, out bf16 [count, columns]
+KERNEL gather_rows_narrow(const float *x, const int *rows, u16 *out, int count, int columns, int rowCount) {
     let_next_begin();
     previous_done();
     if (columns % 4 == 0) gather<4>(x, rows, out, count, columns, rowCount);

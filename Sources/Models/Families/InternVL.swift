@@ -30,13 +30,13 @@ struct InternVL: VisionLanguageModel {
     init(
         _ description: ModelDescription, _ vision: VisionShape, _ names: Names, _ loader: Loader,
     ) throws(ModelError) {
-        let tower = loader.forVision.first(of: names.vision, with: names.embedding.classToken)
+        let tower = loader.forVision.first(of: names.vision, with: names.embedding.positions)
         embedding = try PatchEmbedding(tower, names.embedding, vision)
         blocks = try tower[names.blocks].layers(vision.layerCount) { (loader) throws(ModelError) in
             try VisionBlock(loader, names.block, vision)
         }
         projector = try Projector(
-            loader.first(of: names.projector, with: "\(names.projectorLayers.norm).weight"),
+            loader.first(of: names.projector, with: "\(names.projectorLayers.up).weight"),
             names.projectorLayers,
             norm: .layer(epsilon: 1e-5), normed: vision.projectorInputs, joined: 1,
             inner: description.text.hiddenSize, outputs: description.text.hiddenSize)

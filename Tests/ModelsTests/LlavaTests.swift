@@ -1,0 +1,89 @@
+import Tensors
+import TestSupport
+import Testing
+
+@testable import Images
+@testable import Models
+
+/// LLaVA against transformers in f32, on the reference's ids.
+@Suite struct LlavaTests {
+    private func pictures(_ golden: LlavaGoldenCase, _ cut: ImageCut) throws -> [ImageTiles] {
+        try golden.images.map { image in
+            let pixels = try Fixtures.pixels(image.file)
+            return cut.plan(width: pixels.width, height: pixels.height).cut(pixels)
+        }
+    }
+
+    private func sequence(_ golden: LlavaGoldenCase, _ driver: PagedDriver) throws -> PagedDriver.Sequence {
+        let description = driver.model.description
+        guard let vision = description.vision, !golden.images.isEmpty else {
+            return PagedDriver.Sequence(
+                images: try driver.device.makeTensor([1, description.text.hiddenSize], .f32))
+        }
+        let pictures = try pictures(golden, vision.cut)
+        return PagedDriver.Sequence(
+            images: try driver.encode(
+                pictures.flatMap(\.bytes), count: pictures.reduce(0) { $0 + $1.tileCount },
+                side: vision.cut.tileSize, grids: pictures.compactMap(\.grid)))
+    }
+
+    @Test(arguments: LlavaGoldenFile.models)
+    func `the views of a picture are the reference's`(name: String) throws {
+        let golden = try LlavaGoldenFile.of(name)
+        let cut = try #require(ModelFamilies.describe(Fixtures.folder(name)).vision?.cut)
+        #expect(cut.tileSize == golden.tile)
+        for example in golden.cases {
+            for (image, made) in zip(example.images, try pictures(example, cut)) {
+                #expect(cut.plan(width: image.width, height: image.height).tokenCount == image.tokens)
+                #expect(made.tileCount == image.tiles && made.tileSize == golden.tile)
+                #expect(
+                    SHA256.hexadecimal(SHA256.digest(of: made.bytes)) == image.tilesSha256, "\(image.file)")
+            }
+        }
+    }
+
+    @Test(arguments: LlavaGoldenFile.models)
+    func `picture embeddings equal the reference, of several pictures at once`(name: String) throws {
+        let driver = try FixtureModel.driver(name, as: .f32), golden = try LlavaGoldenFile.of(name)
+        var largest: Float = 0
+        for example in golden.cases {
+            guard let expected = example.embeddings else { continue }
+            let all = try driver.device.readFloats(try sequence(example, driver).images)
+            let width = golden.hiddenSize
+            #expect(all.count == example.images.reduce(0) { $0 + $1.tokens } * width)
+            let rows = example.embeddingRows ?? Array(0..<(all.count / width))
+            let ours = rows.flatMap { all[($0 * width)..<(($0 + 1) * width)] }
+            let difference = largestDifference(ours, Fixtures.floats(expected))
+            #expect(difference < 2e-4, "\(example.name)")
+            largest = max(largest, difference)
+        }
+        print("\(name): embeddings differ by at most \(largest)")
+    }
+
+    @Test(arguments: LlavaGoldenFile.models)
+    func `logits and 32 greedy tokens equal the reference, in chunks too`(name: String) throws {
+        let driver = try FixtureModel.driver(name, as: .f32)
+        driver.imageTokenID = 690
+        var largest: Float = 0
+        for example in try LlavaGoldenFile.of(name).cases {
+            for chunk in [Int.max, 7] {
+                let sequence = try sequence(example, driver)
+                var logits: [Float] = [], rest = example.inputIds[...]
+                while !rest.isEmpty {
+                    logits = try driver.extend(sequence, by: Array(rest.prefix(chunk)))
+                    rest = rest.dropFirst(chunk)
+                }
+                largest = max(largest, largestDifference(logits, Fixtures.floats(example.logits)))
+                var chosen: [Int32] = []
+                for _ in example.greedyIds {
+                    chosen.append(likeliest(1, of: logits)[0])
+                    logits = try driver.extend(sequence, by: [chosen[chosen.count - 1]])
+                }
+                #expect(chosen == example.greedyIds, "\(name), \(example.name)")
+                driver.release(sequence)
+            }
+        }
+        print("\(name): logits differ by at most \(largest)")
+        #expect(largest < 2e-4)
+    }
+}
