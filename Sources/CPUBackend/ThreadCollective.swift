@@ -30,7 +30,7 @@ package final class ThreadCollective: Collective {
         }
     }
 
-    private init(rank: Int, _ meeting: Meeting, _ meetings: [Meeting]) {
+    init(rank: Int, _ meeting: Meeting, _ meetings: [Meeting]) {
         self.rank = rank
         self.meeting = meeting
         self.meetings = meetings
@@ -39,7 +39,10 @@ package final class ThreadCollective: Collective {
     package var rankCount: Int { meeting.rankCount }
     package var isAbandoned: Bool { meeting.isAbandoned }
     package func abandon() { meeting.abandon() }
-    package func rejoin() { for meeting in meetings { meeting.reset() } }
+    package func rejoin() {
+        for meeting in meetings { meeting.reset() }
+        meeting.abandonment.end()
+    }
 
     package func sum(_ x: Tensor) {
         precondition(x.elementType == .f32, "f32 is added")
@@ -106,17 +109,39 @@ package final class ThreadCollective: Collective {
 }
 
 /// Whether a rank has left the others.
-private final class Abandonment: Sendable {
-    let flag = Atomic<Bool>(false)
+///
+/// Time is divided by `end` into epochs, so that other nodes can say of which they speak.
+final class Abandonment: Sendable {
+    private let current = Atomic<Int>(1)
+    /// The last epoch that a rank has left.
+    private let left = Atomic<Int>(0)
+    private let announce: (@Sendable (Int) -> Void)?
+
+    /// `announce` tells other nodes which epoch a rank of this one has left.
+    init(announce: (@Sendable (Int) -> Void)? = nil) { self.announce = announce }
+
+    var epoch: Int { current.load(ordering: .acquiring) }
+    var isSet: Bool { left.load(ordering: .acquiring) >= epoch }
+
+    /// A rank of this process leaves.
+    func leave() {
+        let epoch = epoch
+        set(in: epoch)
+        announce?(epoch)
+    }
+    /// A rank has left in `epoch`.
+    func set(in epoch: Int) { left.max(epoch, ordering: .acquiringAndReleasing) }
+    /// The next epoch begins, which nobody has left.
+    func end() { current.add(1, ordering: .acquiringAndReleasing) }
 }
 
 /// Where threads wait for one another.
-private final class Meeting: Sendable {
+final class Meeting: Sendable {
     let rankCount: Int
     private let addresses: Mutex<[UInt]>
     private let waiting = Atomic<Int>(0)
     private let round = Atomic<Int>(0)
-    private let abandonment: Abandonment
+    let abandonment: Abandonment
 
     init(rankCount: Int, _ abandonment: Abandonment) {
         self.rankCount = rankCount
@@ -124,15 +149,12 @@ private final class Meeting: Sendable {
         addresses = Mutex(Array(repeating: 0, count: rankCount))
     }
 
-    var isAbandoned: Bool { abandonment.flag.load(ordering: .acquiring) }
+    var isAbandoned: Bool { abandonment.isSet }
 
-    func abandon() { abandonment.flag.store(true, ordering: .releasing) }
+    func abandon() { abandonment.leave() }
 
-    /// Forgets who waited and that somebody left; nobody may be here.
-    func reset() {
-        waiting.store(0, ordering: .relaxed)
-        abandonment.flag.store(false, ordering: .releasing)
-    }
+    /// Forgets who waited; nobody may be here.
+    func reset() { waiting.store(0, ordering: .relaxed) }
 
     /// Says what rank `rank` brings to the next meeting.
     func come(_ rank: Int, _ address: UInt) { addresses.withLock { $0[rank] = address } }

@@ -44,6 +44,8 @@ final class StepLoop: @unchecked Sendable {
         case submit(Submission)
         case cancel(RequestID)
         case prepared(ImageKey, Result<ImageTiles, ImageError>)
+        /// A device is known to be lost though no step has found out.
+        case broken(DeviceError)
         case stop
     }
 
@@ -133,12 +135,14 @@ final class StepLoop: @unchecked Sendable {
         while true {
             for command in commands.takeAll(waiting: mustWait) {
                 if case .stop = command {
+                    rank.stop()
                     endAll()
                     return
                 }
                 handle(command)
             }
-            mustWait = step()
+            mustWait = failure != nil || step()
+            if failure != nil { giveUp() }
             publish()
             busySince.withLock { $0 = scheduler.isIdle ? nil : clock.now }
         }
@@ -163,9 +167,20 @@ final class StepLoop: @unchecked Sendable {
             for failure in scheduler.finishPreparing(key, succeeded: false) {
                 end(failure.request, throwing: .image(index: failure.index, error))
             }
+        case .broken(let error): fail(error)
         case .stop:
             break
         }
+    }
+
+    /// Ends all requests: the device will not recover.
+    private func giveUp() {
+        flight = nil
+        for id in requests.keys {
+            _ = scheduler.cancel(id)
+            end(id, throwing: .failed)
+        }
+        tiles = [:]
     }
 
     /// Plans and enqueues a step, then finishes the one before; answers whether there was nothing to do.

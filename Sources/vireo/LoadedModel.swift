@@ -13,6 +13,8 @@ struct LoadedModel {
     let description: ModelDescription
     /// The parts of the model, one a rank.
     let ranks: [ModelRank]
+    /// The ways to other machines: from the first to all others, from another to the first.
+    let links: [NodeLink]
     /// Vision towers among them.
     let towerCount: Int
     let tokenizer: Tokenizer
@@ -27,7 +29,7 @@ struct LoadedModel {
     /// Loads what `options` name, with a progress bar on a terminal.
     init(_ options: ModelOptions) throws {
         try self.init(
-            options, on: options.device.make(options.elementType, count: options.parallel.ranks))
+            options, on: options.device.make(options.elementType, count: options.parallel.ranksHere))
     }
 
     /// Loads it on `devices`, one a rank.
@@ -48,12 +50,13 @@ struct LoadedModel {
         let source: any TensorSource =
             options.loadFormat == "dummy"
             ? ModelFamilies.randomWeights(for: description, seed: 0) : try Checkpoint(folder: folder)
-        let towers = options.parallel.towers, count = devices.count
+        let towers = options.parallel.towers, count = options.parallel.ranks
+        links = options.parallel.nodes > 1 ? try options.meetNodes(on: devices[0], source) : []
         let start = ContinuousClock.now
-        let places = count > 1 ? try options.device.collectives(devices, inGroupsOf: count / towers) : []
+        let places = try options.collectives(devices, links)
         let bar = ProgressBar(total: source.byteCount), threads = try Environment.loaderThreads()
         let (kept, elementType) = (description, options.elementType)
-        ranks = try inParallel(count: count, threads: count) { (rank: Int) throws(ModelError) in
+        ranks = try inParallel(count: devices.count, threads: devices.count) { (rank: Int) throws(ModelError) in
             let model = try ModelFamilies.load(
                 source, description: kept, device: devices[rank], elementType: elementType,
                 loaderThreads: threads,
@@ -117,7 +120,7 @@ struct LoadedModel {
     func makeEngine(_ options: EngineOptions, elementType: ElementType) throws -> Engine {
         do throws(EngineError) {
             return try Engine(
-                ranks: ranks, towerCount: towerCount, configuration: options.configuration(elementType),
+                ranks: ranks, towerCount: towerCount, links: links, configuration: options.configuration(elementType),
                 vocabularyCount: tokenizer.vocabularyCount)
         } catch {
             switch error {

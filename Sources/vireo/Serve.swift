@@ -35,6 +35,7 @@ struct Serve: AsyncParsableCommand {
         // Before the model, which takes its time.
         let (keys, tls, authorities) = (try access.keys(), try access.identity(), try http.authorities())
         let loaded = try LoadedModel(model)
+        if model.parallel.nodeRank > 0 { return try follow(loaded, since: start) }
         let engine = try loaded.makeEngine(engine, elementType: model.elementType)
         Console.error(Summary.line(loaded, engine, elementType: model.elementType))
         LoggingSystem.bootstrap { StreamLogHandler.standardError(label: $0) }
@@ -53,6 +54,22 @@ struct Serve: AsyncParsableCommand {
                 Console.error("ready on \(address):\(port) after \(Text.seconds(seconds))")
             })
         try await server.run()
+    }
+
+    /// Does what node 0 says until it ends.
+    private func follow(_ loaded: LoadedModel, since start: ContinuousClock.Instant) throws {
+        let follower = NodeFollower(
+            loaded.links[0], ranks: loaded.ranks, towerCount: loaded.towerCount,
+            elementType: model.elementType)
+        do throws(NodeError) {
+            try follower.run {
+                let seconds = (ContinuousClock.now - start) / .seconds(1)
+                Console.error(
+                    "node \(model.parallel.nodeRank) is ready after \(Text.seconds(seconds)) and does what node 0 says")
+            }
+        } catch {
+            throw StartError("\(error)")
+        }
     }
 }
 
