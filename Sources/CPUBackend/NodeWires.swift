@@ -83,7 +83,7 @@ final class NodeWire: Sendable {
     func send(_ header: [UInt8], _ parts: [UnsafeRawBufferPointer]) throws(LinkError) {
         try turn.withLock { _ throws(LinkError) in
             try connection.send(header)
-            for unsafe part in unsafe parts { try unsafe connection.send(part) }
+            for unsafepart in unsafe parts { try unsafe connection.send(part) }
         }
     }
 }
@@ -181,7 +181,9 @@ final class NodeWires: Sendable {
         while let frame = try? NodeFrame(from: wire.connection) {
             guard nodes.contains(frame.node), frame.node != own else { return }
             for other in others {
-                guard (try? unsafe other.send(frame.header, [UnsafeRawBufferPointer(frame.content.bytes)])) != nil
+                guard
+                    (try? unsafe other.send(frame.header, [UnsafeRawBufferPointer(frame.content.bytes)]))
+                        != nil
                 else { return }
             }
             switch frame.kind {
@@ -213,7 +215,8 @@ final class NodeWires: Sendable {
             }
             guard let frame = wait(for: other, epoch) else { return nil }
             // Ranks that do not do the same are lost.
-            guard frame.sequence == sequence & 0xffff_ffff, unsafe frame.content.bytes.count == byteCounts[other]
+            guard frame.sequence == sequence & 0xffff_ffff,
+                unsafe frame.content.bytes.count == byteCounts[other]
             else { return end() }
             received.append(frame.content)
         }

@@ -83,7 +83,8 @@ final class RankGroup {
     private func each(_ work: RankWork, stepsBefore: Int = 0) throws(DeviceError) {
         do throws(DeviceError) { try run(work) } catch {
             // The ranks wait for work again; but for a device that is broken they can go on.
-            if case .failed = error {} else {
+            if case .failed = error {
+            } else {
                 collective?.rejoin()
                 for node in nodes { node.rejoin() }
             }

@@ -32,7 +32,9 @@ package struct ByteReader: Sendable {
     package init(_ bytes: [UInt8]) { rest = bytes[...] }
 
     /// The next number.
-    package mutating func read<Value: FixedWidthInteger>(_: Value.Type = Value.self) throws(LinkError) -> Value {
+    package mutating func read<Value: FixedWidthInteger>(_: Value.Type = Value.self) throws(LinkError)
+        -> Value
+    {
         let bytes = try take(MemoryLayout<Value>.size)
         var value: Value = 0
         // Safe: as many bytes as the number has.

@@ -56,7 +56,8 @@ struct LoadedModel {
         let places = try options.collectives(devices, links)
         let bar = ProgressBar(total: source.byteCount), threads = try Environment.loaderThreads()
         let (kept, elementType) = (description, options.elementType)
-        ranks = try inParallel(count: devices.count, threads: devices.count) { (rank: Int) throws(ModelError) in
+        ranks = try inParallel(count: devices.count, threads: devices.count) {
+            (rank: Int) throws(ModelError) in
             let model = try ModelFamilies.load(
                 source, description: kept, device: devices[rank], elementType: elementType,
                 loaderThreads: threads,
@@ -120,7 +121,8 @@ struct LoadedModel {
     func makeEngine(_ options: EngineOptions, elementType: ElementType) throws -> Engine {
         do throws(EngineError) {
             return try Engine(
-                ranks: ranks, towerCount: towerCount, links: links, configuration: options.configuration(elementType),
+                ranks: ranks, towerCount: towerCount, links: links,
+                configuration: options.configuration(elementType),
                 vocabularyCount: tokenizer.vocabularyCount)
         } catch {
             switch error {

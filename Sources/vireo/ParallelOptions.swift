@@ -85,7 +85,8 @@ struct ParallelOptions: ParsableArguments {
     /// Throws where one machine is all that can be used, by `command`.
     func checkOneNode(for command: String) throws {
         guard nodes == 1 else {
-            throw StartError("--nnodes \(nodes) is for vireo serve alone, not for vireo \(command); use --nnodes 1")
+            throw StartError(
+                "--nnodes \(nodes) is for vireo serve alone, not for vireo \(command); use --nnodes 1")
         }
     }
 }

@@ -65,7 +65,8 @@ struct Serve: AsyncParsableCommand {
             try follower.run {
                 let seconds = (ContinuousClock.now - start) / .seconds(1)
                 Console.error(
-                    "node \(model.parallel.nodeRank) is ready after \(Text.seconds(seconds)) and does what node 0 says")
+                    "node \(model.parallel.nodeRank) is ready after \(Text.seconds(seconds)) and does what node 0 says"
+                )
             }
         } catch {
             throw StartError("\(error)")

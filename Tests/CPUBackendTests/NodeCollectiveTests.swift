@@ -71,7 +71,9 @@ struct NodeCollectiveTests {
         #expect(sums == [[3, 30], [3, 30], [12, 30], [12, 30]])
     }
 
-    @Test(arguments: [[0..<2, 0..<2, 2..<2, 2..<5], [0..<1, 1..<3, 3..<4, 4..<5], [0..<5, 0..<0, 0..<0, 0..<0]])
+    @Test(arguments: [
+        [0..<2, 0..<2, 2..<2, 2..<5], [0..<1, 1..<3, 3..<4, 4..<5], [0..<5, 0..<0, 0..<0, 0..<0],
+    ])
     func `rows that one rank has reach the others`(parts: [Range<Int>]) throws {
         let rows = try onRanks(4, nodes: 2) { all, _ in
             let device = CPUDevice(threadCount: 1)

@@ -1,13 +1,16 @@
 import CPUBackend
-@testable import Engine
 import Images
 import Models
 import Nodes
+import Prompts
 import Scheduling
 import Synchronization
 import Tensors
 import TestSupport
 import Testing
+import Tokenizers
+
+@testable import Engine
 
 /// One model over two nodes, both in this process, over loopback.
 struct NodeEngineTests {
@@ -110,10 +113,12 @@ struct NodeEngineTests {
     ) async throws {
         let model = try TestModel(name), nodes = try TwoNodes(name, ranks: count, towers: towers)
         if QwenGoldenFile.models.contains(name) {
-            try await Answer.expectTokens(of: QwenGoldenFile.of(name).cases.prefix(3).map(\.self), model, nodes.engine)
+            try await Answer.expectTokens(
+                of: QwenGoldenFile.of(name).cases.prefix(3).map(\.self), model, nodes.engine)
         } else {
             try await Answer.expectTokens(
-                of: GoldenFile.of(name).cases.filter { $0.tiling.thumbnail != false }.prefix(4).map(\.self), model,
+                of: GoldenFile.of(name).cases.filter { $0.tiling.thumbnail != false }.prefix(4).map(\.self),
+                model,
                 nodes.engine)
         }
         #expect(nodes.engine.failure == nil)
@@ -138,9 +143,12 @@ struct NodeEngineTests {
         }
         let golden = GoldenFile.of(Self.name).cases[0]
         for _ in 0..<2 {
-            await #expect(throws: GenerationError.self) { _ = try await Answer(of: golden, model, nodes.engine) }
+            await #expect(throws: GenerationError.self) {
+                _ = try await Answer(of: golden, model, nodes.engine)
+            }
         }
-        try await Answer.expectTokens(of: GoldenFile.of(Self.name).cases.prefix(3).map(\.self), model, nodes.engine)
+        try await Answer.expectTokens(
+            of: GoldenFile.of(Self.name).cases.prefix(3).map(\.self), model, nodes.engine)
         #expect(nodes.engine.failure == nil)
         await nodes.engine.shutDown(drainSeconds: 0)
         _ = try await nodes.follower.end().get()
@@ -155,14 +163,16 @@ struct NodeEngineTests {
                 device: whole.device, collective: whole.collective)
         }
         let golden = GoldenFile.of(Self.name).cases[0]
-        async let answer = Answer(of: golden, model, nodes.engine)
+        let answer = Task { try await Answer(of: golden, model, nodes.engine) }
         try await Task.sleep(for: .milliseconds(300))
         let start = ContinuousClock.now
         nodes.follower.link.withLock { $0?.close() }
-        await #expect(throws: GenerationError.failed) { _ = try await answer }
+        await #expect(throws: GenerationError.failed) { _ = try await answer.value }
         #expect(ContinuousClock.now - start < .seconds(2))
         #expect(nodes.engine.failure != nil && nodes.engine.isStalled(forSeconds: 1000))
-        await #expect(throws: AdmissionError.deviceFailed) { _ = try await Answer(of: golden, model, nodes.engine) }
+        await #expect(throws: AdmissionError.deviceFailed) {
+            _ = try await Answer(of: golden, model, nodes.engine)
+        }
         await nodes.engine.shutDown(drainSeconds: 0)
         await #expect(throws: NodeError.self) { try await nodes.follower.end().get() }
     }
@@ -184,7 +194,8 @@ struct NodeEngineTests {
         let follower = Follower()
         follower.start {
             do {
-                try NodeMeeting(terms: other, host: "127.0.0.1", port: port, seconds: 5).join(as: node).close()
+                try NodeMeeting(terms: other, host: "127.0.0.1", port: port, seconds: 5).join(as: node)
+                    .close()
             } catch { joined.withLock { $0 = "\(error)" } }
         }
         let meeting = NodeMeeting(terms: Self.terms(2, 1), host: "127.0.0.1", port: port, seconds: 1)
@@ -213,7 +224,9 @@ struct NodeEngineTests {
             // Node 0 listens at some time.
             var strangers: [Connection] = []
             while strangers.isEmpty {
-                if let one = try? Connection.open(host: "127.0.0.1", port: port, seconds: 1) { strangers.append(one) }
+                if let one = try? Connection.open(host: "127.0.0.1", port: port, seconds: 1) {
+                    strangers.append(one)
+                }
             }
             let hello = NodeHello(purpose: .control, node: 1, terms: Self.terms(2, 1)).bytes
             let sayings: [[UInt8]] = [
@@ -235,7 +248,8 @@ struct NodeEngineTests {
             withExtendedLifetime(strangers) {}
             link.close()
         }
-        let links = try NodeMeeting(terms: Self.terms(2, 1), host: "127.0.0.1", port: port, seconds: 10).gather()
+        let links = try NodeMeeting(terms: Self.terms(2, 1), host: "127.0.0.1", port: port, seconds: 10)
+            .gather()
         #expect(links.map(\.node) == [1])
         for link in links { link.close() }
         _ = try await follower.end().get()

@@ -1,4 +1,3 @@
-@testable import Engine
 import Images
 import Models
 import Nodes
@@ -7,6 +6,8 @@ import Tensors
 import TestRandom
 import TestSupport
 import Testing
+
+@testable import Engine
 
 /// Work and answers on their way between nodes.
 struct NodeMessageTests {
@@ -25,7 +26,9 @@ struct NodeMessageTests {
         let count = 1 + random.below(5)
         let scoring =
             random.below(2) == 0
-            ? nil : PromptScoring(places: (0..<count).map { $0 + 3 }, ids: (0..<Int32(count)).map { $0 * 7 }, topCount: 2)
+            ? nil
+            : PromptScoring(
+                places: (0..<count).map { $0 + 3 }, ids: (0..<Int32(count)).map { $0 * 7 }, topCount: 2)
         return try #require(
             SequenceStep(
                 id: RequestID(random.next()), tokens: (0..<count).map { _ in Int32(random.below(1000)) },
@@ -41,7 +44,8 @@ struct NodeMessageTests {
         PictureTiles(
             bytes: (0..<random.below(40)).map { _ in UInt8(random.below(256)) }[...],
             size: 1 + random.below(500),
-            grid: random.below(2) == 0 ? nil : TokenGrid(rows: 1 + random.below(9), columns: 1 + random.below(9)),
+            grid: random.below(2) == 0
+                ? nil : TokenGrid(rows: 1 + random.below(9), columns: 1 + random.below(9)),
             pages: (0..<random.below(5)).map { _ in PageIndex(random.below(99)) })
     }
 
@@ -61,7 +65,8 @@ struct NodeMessageTests {
                 case (.rehearse, .rehearse), (.warmUp, .warmUp), (.collect, .collect), (.skip, .skip): break
                 case (.enqueue(let sent), .enqueue(let found)): #expect(sent == found)
                 case (.encode(let sent), .encode(let found)):
-                    #expect(sent.map(\.bytes) == found.map(\.bytes) && sent.map(\.pages) == found.map(\.pages))
+                    #expect(
+                        sent.map(\.bytes) == found.map(\.bytes) && sent.map(\.pages) == found.map(\.pages))
                     #expect(sent.map(\.grid) == found.map(\.grid) && sent.map(\.size) == found.map(\.size))
                 case (_, let found): Issue.record("\(work) became \(found)")
                 }
@@ -69,7 +74,9 @@ struct NodeMessageTests {
         }
     }
 
-    @Test func `work that is cut short is refused, and work that is spoilt is refused or within bounds`() throws {
+    @Test func `work that is cut short is refused, and work that is spoilt is refused or within bounds`()
+        throws
+    {
         var random = SeededRandom(seed: 2)
         for _ in 0..<10 {
             for work in try works(&random) {
@@ -143,7 +150,8 @@ struct NodeMessageTests {
             _ = try? NodeSetup(spoilt)
         }
         let errors: [DeviceError?] = [
-            nil, .outOfMemory(requested: 1 << 40), .unsupportedConversion(from: .f16, to: .u8), .failed("why"),
+            nil, .outOfMemory(requested: 1 << 40), .unsupportedConversion(from: .f16, to: .u8),
+            .failed("why"),
         ]
         for error in errors {
             let bytes = DeviceError.bytes(of: error)

@@ -52,7 +52,8 @@ package struct NodeFollower {
                 case .setUp, .beat, .ended: throw .malformed
                 }
             } catch {
-                throw NodeError("node 0 says what this node does not understand; run the same version on all nodes")
+                throw NodeError(
+                    "node 0 says what this node does not understand; run the same version on all nodes")
             }
         }
         throw NodeError("node 0 is gone")

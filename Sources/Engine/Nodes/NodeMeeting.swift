@@ -75,7 +75,8 @@ package struct NodeMeeting {
             while let connection = listener.accept() {
                 if strangers.count < Self.mostStrangers {
                     strangers.append(
-                        Stranger(connection: connection, deadline: clock.now + .seconds(Self.strangerSeconds)))
+                        Stranger(connection: connection, deadline: clock.now + .seconds(Self.strangerSeconds))
+                    )
                 }
             }
             var left: [Stranger] = []

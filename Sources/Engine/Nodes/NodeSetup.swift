@@ -39,7 +39,8 @@ struct NodeSetup: Hashable, Sendable {
         guard pageCount * pageSize <= Int(Int32.max) else { throw .malformed }
         let modelLength = try reader.read(in: 1...(1 << 30)), running = try reader.read(in: 1...(1 << 20))
         let tokensPerStep = try reader.read(in: 1...(1 << 24)), chunkSize = try reader.read(in: 1...(1 << 24))
-        let imageCapacity = try reader.read(in: 0...(1 << 24)), imagePages = try reader.read(in: 0...(1 << 24))
+        let imageCapacity = try reader.read(in: 0...(1 << 24)),
+            imagePages = try reader.read(in: 0...(1 << 24))
         let rows = try reader.read(in: 1...(1 << 16)), tilesPerStep = try reader.read(in: 1...(1 << 16))
         // Rows of embeddings, of which an image token may have a few, are counted in 32 bits.
         guard max(imagePages, tilesPerStep) * rows <= Int(Int32.max) / 8 else { throw .malformed }
@@ -76,7 +77,9 @@ struct WorkBounds {
     private func allow(_ pictures: [PictureTiles]) -> Bool {
         guard let cut = model.vision?.cut else { return pictures.isEmpty }
         let pageCount = pictures.reduce(0) { $0 + $1.pages.count }
-        guard pictures.allSatisfy({ allow($0, cut) }), pictures.count <= limits.tilesPerStep else { return false }
+        guard pictures.allSatisfy({ allow($0, cut) }), pictures.count <= limits.tilesPerStep else {
+            return false
+        }
         // A picture as a whole may be larger, but then it is alone.
         return pageCount <= limits.tilesPerStep
             || (limits.encodesWholePictures && pictures.count == 1 && pageCount <= limits.imagePageCount)
@@ -108,7 +111,8 @@ struct WorkBounds {
     private func allow(_ sequence: SequenceStep) -> Bool {
         let count = sequence.tokens.count, text = model.text
         let (end, rows) = (sequence.start + count, limits.imagePageCount * limits.rowsPerImagePage)
-        guard count > 0, sequence.imageRows.count == count, sequence.places.map({ $0.count == count }) ?? true,
+        guard count > 0, sequence.imageRows.count == count,
+            sequence.places.map({ $0.count == count }) ?? true,
             end <= limits.sequenceLength, end <= sequence.pages.count * limits.pageSize,
             sequence.pages.count <= limits.pageCount(forTokens: limits.sequenceLength)
         else { return false }
@@ -120,7 +124,8 @@ struct WorkBounds {
         else { return false }
         guard let scoring = sequence.scoring else { return true }
         // The logits of a token are those of the one before it.
-        return scoring.places.count == scoring.ids.count && scoring.ids.allSatisfy { $0 >= 0 && Int($0) < text.vocabularyCount }
+        return scoring.places.count == scoring.ids.count
+            && scoring.ids.allSatisfy { $0 >= 0 && Int($0) < text.vocabularyCount }
             && scoring.places.allSatisfy { $0 > sequence.start && $0 <= end }
     }
 }

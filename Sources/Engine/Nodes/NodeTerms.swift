@@ -37,18 +37,21 @@ package struct NodeTerms: Sendable, Hashable {
             ("--visual_dp", towerCount, other.towerCount),
         ]
         if other.program != program {
-            return "node \(node) is vireo \(other.program), node 0 is vireo \(program): run the same version on all"
+            return
+                "node \(node) is vireo \(other.program), node 0 is vireo \(program): run the same version on all"
         }
         for (flag, own, theirs) in values where own != theirs {
             return "node \(node) was started with \(flag) \(theirs), node 0 with \(flag) \(own): "
                 + "give all nodes the same launch line but for --node_rank"
         }
         if other.elementType != elementType {
-            return "node \(node) computes in \(other.elementType.rawValue), node 0 in \(elementType.rawValue): "
+            return
+                "node \(node) computes in \(other.elementType.rawValue), node 0 in \(elementType.rawValue): "
                 + "give all nodes the same --data_type"
         }
         if other.model != model {
-            return "node \(node) has another checkpoint than node 0: put the same files into --model_dir on all nodes"
+            return
+                "node \(node) has another checkpoint than node 0: put the same files into --model_dir on all nodes"
         }
         guard (1..<nodeCount).contains(node) else {
             return "there is no node \(node) among \(nodeCount): --node_rank is from 0 to \(nodeCount - 1)"

@@ -152,7 +152,8 @@ extension DeviceError {
         case 0: break
         case 1: error = .outOfMemory(requested: try reader.read(in: 0...Int.max))
         case 2:
-            guard let from = ElementType(code: try reader.read()), let to = ElementType(code: try reader.read())
+            guard let from = ElementType(code: try reader.read()),
+                let to = ElementType(code: try reader.read())
             else { throw .malformed }
             error = .unsupportedConversion(from: from, to: to)
         case 3: error = .failed(try reader.readText())
