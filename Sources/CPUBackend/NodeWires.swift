@@ -83,7 +83,7 @@ final class NodeWire: Sendable {
     func send(_ header: [UInt8], _ parts: [UnsafeRawBufferPointer]) throws(LinkError) {
         try turn.withLock { _ throws(LinkError) in
             try connection.send(header)
-            for unsafepart in unsafe parts { try unsafe connection.send(part) }
+            for index in unsafe parts.indices { try unsafe connection.send(parts[index]) }
         }
     }
 }

@@ -46,9 +46,10 @@ struct LifecycleTests {
     @Test func `a device that fails for good ends the requests and then the server`() async throws {
         let start = ContinuousClock.now
         let error = try await TestServer.errorOfFailing(inStep: 4) { server in
-            #expect(try await server.post("/generate", longRequest).status == 500)
-            #expect(try await server.post("/generate", longRequest).status == 503)
-            #expect(try await server.send("GET", "/health").status == 503)
+            let running = try await server.post("/generate", longRequest)
+            let next = try await server.post("/generate", longRequest)
+            let health = try await server.send("GET", "/health")
+            #expect([running.status, next.status, health.status] == [500, 503, 503])
         }
         #expect(error == .deviceFailed("it broke") && ContinuousClock.now - start < .seconds(4))
     }
