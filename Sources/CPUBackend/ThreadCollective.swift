@@ -30,7 +30,7 @@ package final class ThreadCollective: Collective {
         }
     }
 
-    private init(rank: Int, _ meeting: Meeting, _ meetings: [Meeting]) {
+    init(rank: Int, _ meeting: Meeting, _ meetings: [Meeting]) {
         self.rank = rank
         self.meeting = meeting
         self.meetings = meetings
@@ -39,7 +39,10 @@ package final class ThreadCollective: Collective {
     package var rankCount: Int { meeting.rankCount }
     package var isAbandoned: Bool { meeting.isAbandoned }
     package func abandon() { meeting.abandon() }
-    package func rejoin() { for meeting in meetings { meeting.reset() } }
+    package func rejoin() {
+        for meeting in meetings { meeting.reset() }
+        meeting.abandonment.end()
+    }
 
     package func sum(_ x: Tensor) {
         precondition(x.elementType == .f32, "f32 is added")

@@ -146,16 +146,19 @@ private final class Company: Sendable {
 
     func abandon() {
         unsafe trouble.bytes.storeBytes(of: 1, as: UInt32.self)
-        abandonment.declare()
+        abandonment.leave()
         for rank in members.withLock({ $0.nccl }) { rank.leave() }
     }
 
-    /// Forgets the exchanges so far. Those who have left NCCL do not come back.
+    /// Forgets the exchanges so far.
+    ///
+    /// Those who have left NCCL do not come back.
     func rejoin() {
         let (peers, nccl) = members.withLock { $0 }
         guard nccl.isEmpty else { return }
         for rank in peers { rank.finish() }
         unsafe trouble.bytes.storeBytes(of: 0, as: UInt32.self)
+        abandonment.end()
         for rank in peers { rank.forget() }
         for rank in peers { rank.finish() }
     }

@@ -15,7 +15,9 @@ package final class CUDADevice: Device, @unchecked Sendable {
     private let uploading = Mutex(())
     private let lanes: LanePool
     private let replays = Mutex(Replays())
-    /// Whether another rank has the same GPU. Then nothing is recorded: a record does not wait until all ranks are there.
+    /// Whether another rank has the same GPU.
+    ///
+    /// Then nothing is recorded: a record does not wait until all ranks are there.
     let sharesGPU = Atomic<Bool>(false)
     let kernels: CUDAOperators
 

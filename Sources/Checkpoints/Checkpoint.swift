@@ -53,6 +53,9 @@ package struct Checkpoint: TensorSource {
 
     package var tensorNames: [String] { fileOfTensor.keys.sorted() }
 
+    /// Bytes that tell it from other checkpoints without all of it being read.
+    package var mark: [UInt8] { files.flatMap { Array($0.name.utf8) + $0.mark } }
+
     package func has(_ tensor: String) -> Bool { fileOfTensor[tensor] != nil }
 
     package func tensor(_ tensor: String, shape: Shape) throws(CheckpointError) -> Tensor {

@@ -42,6 +42,17 @@ struct SafetensorsFile: Sendable {
         return storage.withBytes { unsafe Array($0[(start + range.lowerBound)..<(start + range.upperBound)]) }
     }
 
+    /// Bytes that tell it from other files: of each tensor the name, the place, and the last bytes.
+    var mark: [UInt8] {
+        let tensors = entries.sorted { $0.key < $1.key }
+        return storage.withBytes { bytes in
+            tensors.flatMap { tensor, entry in
+                let end = unsafe bytes[entry.range.clamped(to: bytes.indices)].suffix(16)
+                return unsafe Array("\(tensor) \(entry.range) ".utf8) + Array(end)
+            }
+        }
+    }
+
     private static func elementType(_ name: String) -> ElementType? {
         switch name {
         case "F32": .f32

@@ -35,14 +35,19 @@ package final class Engine: Sendable {
     /// Allocates the stores and starts the threads.
     ///
     /// `ranks` are the parts of one model, the first of them first, with `towerCount` vision towers among them, each over as
-    /// many ranks. `vocabularyCount` is the tokenizer's: ids beyond are never chosen.
+    /// many ranks. `vocabularyCount` is the tokenizer's: ids beyond are never chosen. `links` lead to the nodes that have
+    /// the ranks behind these.
     package init(
-        ranks: [ModelRank], towerCount: Int = 1, configuration: EngineConfiguration, vocabularyCount: Int,
+        ranks: [ModelRank], towerCount: Int = 1, links: [NodeLink] = [], configuration: EngineConfiguration,
+        vocabularyCount: Int,
     ) throws(EngineError) {
         let model = ranks[0].model, device = ranks[0].device
         let plan = try MemoryPlan(
             model, device: device, rankCount: ranks.count, configuration: configuration)
         let endIDs = model.description.generation.endIDs
+        let nodes = links.map { RemoteNode($0) }
+        let setup = NodeSetup(limits: plan.limits, vocabularyCount: vocabularyCount, endIDs: endIDs)
+        for node in nodes { node.begin(setup) }
         var made: [Rank] = []
         do throws(DeviceError) {
             for rank in ranks {
@@ -55,13 +60,16 @@ package final class Engine: Sendable {
                             RankDivision(collective: $0, towerCount: towerCount)
                         }))
             }
+            for node in nodes { if let error = node.end() { throw error } }
         } catch {
             throw .device(error)
         }
         let others = zip(made, ranks).dropFirst().compactMap { rank, place in
             place.collective.map { (rank: rank, collective: $0) }
         }
-        guard let group = RankGroup(first: made[0], others: others) else { throw .noThread }
+        let group = RankGroup(
+            first: made[0], others: others, collective: ranks[0].collective, nodes: nodes)
+        guard let group else { throw .noThread }
         if device.isAsynchronous {
             do throws(DeviceError) { try group.warmUp() } catch { throw .device(error) }
         }
@@ -76,6 +84,7 @@ package final class Engine: Sendable {
             scheduler: Scheduler(limits: plan.limits, endIDs: Set(endIDs)), rank: group,
             imagePageBytes: plan.imagePageBytes, shared: Self.sharedImages(model, configuration))
         guard loop.start(decoders: configuration.decoders) else { throw .noThread }
+        group.whenNodeIsGone { [weak loop] error in loop?.post(.broken(error)) }
     }
 
     /// Queues a prompt; its `images` are the pictures of its spans, in the same order.
@@ -161,6 +170,7 @@ package final class Engine: Sendable {
             return state.nextID
         }
         guard let first else { throw .shuttingDown }
+        guard loop.failure == nil else { throw .deviceFailed }
         guard loop.openNewRequests(count, limit: places) else { throw .queueFull }
         return (0..<UInt64(count)).map { RequestID(first + $0) }
     }
@@ -256,4 +266,6 @@ package enum AdmissionError: Error, Hashable, Sendable {
     case queueFull
     /// The engine is stopping.
     case shuttingDown
+    /// The device has failed for good.
+    case deviceFailed
 }

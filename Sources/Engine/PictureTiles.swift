@@ -56,7 +56,8 @@ struct PictureTiles {
         bytes = [UInt8](repeating: 127, count: count * Self.byteCount(ofSide: size))[...]
     }
 
-    private init(bytes: ArraySlice<UInt8>, size: Int, grid: TokenGrid?, pages: [PageIndex]) {
+    /// Takes all of it as it is.
+    init(bytes: ArraySlice<UInt8>, size: Int, grid: TokenGrid?, pages: [PageIndex]) {
         self.bytes = bytes
         self.size = size
         self.grid = grid
@@ -75,7 +76,7 @@ struct PictureTiles {
     }
 
     /// Bytes of a tile or patch.
-    private static func byteCount(ofSide size: Int) -> Int { size * size * 3 }
+    static func byteCount(ofSide size: Int) -> Int { size * size * 3 }
 
     /// Tiles or patches.
     var tileCount: Int { bytes.count / Self.byteCount(ofSide: size) }

@@ -9,14 +9,23 @@ final class RankGroup {
     // Safe: the first belongs to the engine's thread, as the group does.
     private let first: Rank
     private let others: [RemoteRank]
+    /// The first's way to all others; nil where it is alone.
+    private let collective: (any Collective)?
+    /// The ranks that are not of this process.
+    private let nodes: [RemoteNode]
     /// Steps that were enqueued and not collected.
     private var flightCount = 0
     /// Why the step on the way is void, when a later one could not be enqueued: ranks may have missed exchanges of it.
     private var spoilt: DeviceError?
 
     /// Starts the threads of the `others`; nil when the system gives none.
-    init?(first: Rank, others: [(rank: Rank, collective: any Collective)]) {
+    init?(
+        first: Rank, others: [(rank: Rank, collective: any Collective)], collective: (any Collective)?,
+        nodes: [RemoteNode] = [],
+    ) {
         self.first = first
+        self.collective = collective
+        self.nodes = nodes
         var started: [RemoteRank] = []
         for (rank, collective) in others {
             guard let remote = RemoteRank(rank, collective) else {
@@ -82,21 +91,42 @@ final class RankGroup {
 
     /// Lets every rank do `work`, while `stepsBefore` steps are on their way; the first failure counts.
     private func each(_ work: RankWork, stepsBefore: Int = 0) throws(DeviceError) {
+        do throws(DeviceError) { try run(work) } catch {
+            // The ranks wait for work again; but for a device that is broken they can go on.
+            if case .failed = error {
+            } else {
+                collective?.rejoin()
+                for node in nodes { node.rejoin() }
+            }
+            if !others.isEmpty, stepsBefore > 0 { spoilt = error }
+            throw error
+        }
+    }
+
+    /// Lets every rank do `work`; after a failure they have to rejoin.
+    func run(_ work: RankWork) throws(DeviceError) {
+        for node in nodes { node.begin(work) }
         for other in others { other.begin(work) }
         var failures: [DeviceError] = []
         do throws(DeviceError) { try first.run(work) } catch {
-            others.first?.abandon()
+            collective?.abandon()
             failures.append(error)
         }
         for other in others { if let error = other.end() { failures.append(error) } }
+        for node in nodes { if let error = node.end() { failures.append(error) } }
         // A rank that failed by itself says more than those that it has abandoned.
         guard let failure = failures.first(where: { $0 != RankGroup.abandoned }) ?? failures.first else {
             return
         }
-        // The ranks wait for work again; but for a device that is broken they can go on.
-        if case .failed = failure {} else { others.first?.rejoin() }
-        if !others.isEmpty, stepsBefore > 0 { spoilt = failure }
         throw failure
+    }
+
+    /// Lets the other nodes end in order.
+    func stop() { for node in nodes { node.stop() } }
+
+    /// Lets `body` know when another node is gone.
+    func whenNodeIsGone(_ body: @escaping @Sendable (DeviceError) -> Void) {
+        for node in nodes { node.whenGone(body) }
     }
 
     static let abandoned = DeviceError.failed("another rank has failed")
@@ -156,7 +186,5 @@ private final class RemoteRank: @unchecked Sendable {
     func begin(_ next: RankWork) { work.post(next) }
     /// Waits for what was begun; its failure, if it failed.
     func end() -> DeviceError? { ends.takeOne() }
-    func abandon() { collective.abandon() }
-    func rejoin() { collective.rejoin() }
     func stop() { work.post(nil) }
 }

@@ -47,6 +47,8 @@ final class StepLoop: @unchecked Sendable {
         case cancel(RequestID)
         case prepared(ImageKey, Result<ImageTiles, ImageError>)
         case found(ImageKey, ArraySlice<UInt8>)
+        /// A device is known to be lost though no step has found out.
+        case broken(DeviceError)
         case stop
     }
 
@@ -148,12 +150,14 @@ final class StepLoop: @unchecked Sendable {
         while true {
             for command in commands.takeAll(waiting: mustWait) {
                 if case .stop = command {
+                    rank.stop()
                     endAll()
                     return
                 }
                 handle(command)
             }
-            mustWait = step()
+            mustWait = failure != nil || step()
+            if failure != nil { giveUp() }
             publish()
             busySince.withLock { $0 = scheduler.isIdle ? nil : clock.now }
         }
@@ -180,6 +184,7 @@ final class StepLoop: @unchecked Sendable {
             }
         case .found(let key, let rows):
             load(key, rows)
+        case .broken(let error): fail(error)
         case .stop:
             break
         }
@@ -214,6 +219,16 @@ final class StepLoop: @unchecked Sendable {
         } catch {
             fail(error)
         }
+    }
+
+    /// Ends all requests: the device will not recover.
+    private func giveUp() {
+        flight = nil
+        for id in requests.keys {
+            _ = scheduler.cancel(id)
+            end(id, throwing: .failed)
+        }
+        tiles = [:]
     }
 
     /// Plans and enqueues a step, then finishes the one before; answers whether there was nothing to do.

@@ -61,13 +61,24 @@ package struct SequenceStep: Sendable, Hashable {
 extension SequenceStep {
     /// A step of no request, to rehearse with: `tokenCount` tokens of the id zero in `pages`, and a greedy choice.
     package static func rehearsal(_ index: Int, tokenCount: Int, pages: [PageIndex]) -> SequenceStep? {
-        guard let sampling = try? SamplingParameters(maxNewTokens: 1) else { return nil }
-        return SequenceStep(
+        SequenceStep(
             id: RequestID(UInt64(index)), tokens: [Int32](repeating: 0, count: tokenCount), start: 0,
             places: nil, imageRows: [Int32](repeating: -1, count: tokenCount), pages: pages,
-            choice: TokenChoice(
-                sampling: sampling, seed: 0, index: 0, forbidsEnd: false, tally: TokenTally()),
-            scoring: nil)
+            choosesToken: true, scoring: nil)
+    }
+
+    /// A step for those who only have to know whether a token is chosen, which is then a greedy one.
+    package init?(
+        id: RequestID, tokens: [Int32], start: Int, places: [PlanePositions.Place]?, imageRows: [Int32],
+        pages: [PageIndex], choosesToken: Bool, scoring: PromptScoring?,
+    ) {
+        guard let sampling = try? SamplingParameters(maxNewTokens: 1) else { return nil }
+        self.init(
+            id: id, tokens: tokens, start: start, places: places, imageRows: imageRows, pages: pages,
+            choice: choosesToken
+                ? TokenChoice(sampling: sampling, seed: 0, index: 0, forbidsEnd: false, tally: TokenTally())
+                : nil,
+            scoring: scoring)
     }
 }
 
@@ -81,6 +92,13 @@ package struct PromptScoring: Sendable, Hashable {
     package let ids: [Int32]
     /// How many of the likeliest are told beside each.
     package let topCount: Int
+
+    /// Takes all three, as many places as ids.
+    package init(places: [Int], ids: [Int32], topCount: Int) {
+        self.places = places
+        self.ids = ids
+        self.topCount = topCount
+    }
 }
 
 /// How to choose a token.

@@ -17,6 +17,8 @@ package enum ServerError: Error, Hashable, Sendable, CustomStringConvertible {
     case portNotPermitted(Int)
     /// The host is none of this machine's.
     case hostNotAvailable(String)
+    /// The device has failed for good; why.
+    case deviceFailed(String)
     /// Nothing more is known.
     case failed
 
@@ -26,6 +28,7 @@ package enum ServerError: Error, Hashable, Sendable, CustomStringConvertible {
             "port \(port) is in use; stop what listens there, or choose another with --port"
         case .portNotPermitted(let port): "port \(port) is not permitted; choose one above 1023 with --port"
         case .hostNotAvailable(let host): "\(host) is no address of this machine; choose another with --host"
+        case .deviceFailed(let reason): "the device has failed: \(reason)"
         case .failed: "the HTTP server failed"
         }
     }
@@ -51,8 +54,10 @@ package struct Server: Sendable {
         self.onReady = onReady
     }
 
-    /// Serves until SIGTERM or SIGINT, then drains, shuts the engine down and returns; a second signal ends
-    /// it at once.
+    /// Serves until SIGTERM or SIGINT, then drains, shuts the engine down and returns; a second signal ends it at
+    /// once.
+    ///
+    /// Throws soon after the device has failed for good, for a supervisor to start it again.
     package func run() async throws(ServerError) {
         do {
             let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
@@ -67,11 +72,23 @@ package struct Server: Sendable {
                         await services.triggerGracefulShutdown()
                     }
                 }
+                group.addTask { try await watchDevice() }
                 defer { group.cancelAll() }
                 try await group.next()
             }
         } catch {
             throw serverError(error)
+        }
+    }
+
+    /// Throws when the device has failed for good, and who waited for an answer has heard of it.
+    private func watchDevice() async throws {
+        while true {
+            if let reason = engine.failure {
+                try await Task.sleep(for: .milliseconds(500))
+                throw ServerError.deviceFailed(reason)
+            }
+            try await Task.sleep(for: .milliseconds(100))
         }
     }
 

@@ -99,6 +99,13 @@ struct ServingError: Error, Hashable, Sendable {
         return error
     }()
 
+    /// 503 when the device has failed for good: the server is about to end.
+    static let deviceFailed: ServingError = {
+        var error = ServingError(503, "the device has failed; the server ends")
+        error.retryAfter = 5
+        return error
+    }()
+
     /// 500 for what is the server's fault.
     static let failed = ServingError(500, "the server failed to answer the request")
 
@@ -145,6 +152,7 @@ extension ServingError {
             case .sampling(let error): ServingError(error, param: error.parameter)
             case .queueFull: .tooManyRequests
             case .shuttingDown: .shuttingDown
+            case .deviceFailed: .deviceFailed
             }
     }
 }

@@ -2,13 +2,30 @@ import Glibc
 import Synchronization
 
 /// Whether a rank has left the others.
+///
+/// Time is divided by `end` into epochs, so that other nodes can say of which they speak.
 package final class Abandonment: Sendable {
-    let flag = Atomic<Bool>(false)
+    private let current = Atomic<Int>(1)
+    /// The last epoch that a rank has left.
+    private let left = Atomic<Int>(0)
+    private let announce: (@Sendable (Int) -> Void)?
 
-    /// Nobody has.
-    package init() {}
-    /// Somebody leaves.
-    package func declare() { flag.store(true, ordering: .releasing) }
+    /// `announce` tells other nodes which epoch a rank of this one has left.
+    package init(announce: (@Sendable (Int) -> Void)? = nil) { self.announce = announce }
+
+    package var epoch: Int { current.load(ordering: .acquiring) }
+    package var isSet: Bool { left.load(ordering: .acquiring) >= epoch }
+
+    /// A rank of this process leaves.
+    package func leave() {
+        let epoch = epoch
+        set(in: epoch)
+        announce?(epoch)
+    }
+    /// A rank has left in `epoch`.
+    package func set(in epoch: Int) { left.max(epoch, ordering: .acquiringAndReleasing) }
+    /// The next epoch begins, which nobody has left.
+    package func end() { current.add(1, ordering: .acquiringAndReleasing) }
 }
 
 /// Where threads wait for one another.
@@ -17,7 +34,7 @@ package final class Meeting: Sendable {
     private let addresses: Mutex<[UInt]>
     private let waiting = Atomic<Int>(0)
     private let round = Atomic<Int>(0)
-    private let abandonment: Abandonment
+    package let abandonment: Abandonment
 
     /// One of `rankCount` threads; whoever abandons one that shares `abandonment` abandons all.
     package init(rankCount: Int, _ abandonment: Abandonment) {
@@ -26,15 +43,12 @@ package final class Meeting: Sendable {
         addresses = Mutex(Array(repeating: 0, count: rankCount))
     }
 
-    package var isAbandoned: Bool { abandonment.flag.load(ordering: .acquiring) }
+    package var isAbandoned: Bool { abandonment.isSet }
 
-    package func abandon() { abandonment.declare() }
+    package func abandon() { abandonment.leave() }
 
-    /// Forgets who waited and that somebody left; nobody may be here.
-    package func reset() {
-        waiting.store(0, ordering: .relaxed)
-        abandonment.flag.store(false, ordering: .releasing)
-    }
+    /// Forgets who waited; nobody may be here.
+    package func reset() { waiting.store(0, ordering: .relaxed) }
 
     /// Says what rank `rank` brings to the next meeting.
     package func come(_ rank: Int, _ address: UInt) { addresses.withLock { $0[rank] = address } }

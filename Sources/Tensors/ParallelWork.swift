@@ -60,7 +60,7 @@ private final class Work<Value: Sendable, Failure: Error>: Sendable {
 }
 
 /// A thread that runs one closure.
-private struct HelperThread {
+package struct HelperThread: Sendable {
     private final class Body: Sendable {
         let run: @Sendable () -> Void
         init(_ run: @escaping @Sendable () -> Void) { self.run = run }
@@ -69,7 +69,7 @@ private struct HelperThread {
     private let thread: pthread_t
 
     /// Nil when the system gives no thread; the others then do the work.
-    init?(_ run: @escaping @Sendable () -> Void) {
+    package init?(_ run: @escaping @Sendable () -> Void) {
         var thread = pthread_t()
         // Safe: the closure's box is retained for the thread, which releases it.
         let body = unsafe Unmanaged.passRetained(Body(run))
@@ -89,5 +89,5 @@ private struct HelperThread {
     }
 
     /// Waits until the closure has returned.
-    func join() { pthread_join(thread, nil) }
+    package func join() { pthread_join(thread, nil) }
 }

@@ -44,6 +44,7 @@ struct BenchStep: AsyncParsableCommand {
     }
 
     func run() async throws {
+        try model.parallel.checkOneNode(for: "bench")
         let loaded = try LoadedModel(model)
         let engine = try loaded.makeEngine(engine, elementType: model.elementType)
         print(Summary.line(loaded, engine, elementType: model.elementType))

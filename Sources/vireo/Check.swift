@@ -36,6 +36,7 @@ struct Check: AsyncParsableCommand {
     var isVerbose = false
 
     func run() async throws {
+        try parallel.checkOneNode(for: "check")
         let devices = try device.make(.bf16, count: parallel.ranks), checked = devices[0]
         print("\(checked.name) against the reference")
         var (count, failures) = (0, 0)

@@ -45,6 +45,7 @@ struct Generate: AsyncParsableCommand {
     var seed: UInt64?
 
     func run() async throws {
+        try model.parallel.checkOneNode(for: "generate")
         let loaded = try LoadedModel(model)
         let engine = try loaded.makeEngine(engine, elementType: model.elementType)
         let planned = try images.map { try plan($0, loaded.prompts) }

@@ -13,6 +13,8 @@ struct LoadedModel {
     let description: ModelDescription
     /// The parts of the model, one a rank.
     let ranks: [ModelRank]
+    /// The ways to other machines: from the first to all others, from another to the first.
+    let links: [NodeLink]
     /// Vision towers among them.
     let towerCount: Int
     let tokenizer: Tokenizer
@@ -27,7 +29,7 @@ struct LoadedModel {
     /// Loads what `options` name, with a progress bar on a terminal; see below for `sharesImages`.
     init(_ options: ModelOptions, sharesImages: Bool = false) throws {
         try self.init(
-            options, on: options.device.make(options.elementType, count: options.parallel.ranks),
+            options, on: options.device.make(options.elementType, count: options.parallel.ranksHere),
             sharesImages: sharesImages)
     }
 
@@ -53,12 +55,14 @@ struct LoadedModel {
         let source: any TensorSource =
             options.loadFormat == "dummy"
             ? ModelFamilies.randomWeights(for: description, seed: 0) : try Checkpoint(folder: folder)
-        let towers = options.parallel.towers, count = devices.count
+        let towers = options.parallel.towers, count = options.parallel.ranks
+        links = options.parallel.nodes > 1 ? try options.meetNodes(on: devices[0], source) : []
         let start = ContinuousClock.now
-        let places = count > 1 ? try options.device.collectives(devices, inGroupsOf: count / towers) : []
+        let places = try options.collectives(devices, links)
         let bar = ProgressBar(total: source.byteCount), threads = try Environment.loaderThreads()
         let (kept, elementType) = (description, options.elementType)
-        ranks = try inParallel(count: count, threads: count) { (rank: Int) throws(ModelError) in
+        ranks = try inParallel(count: devices.count, threads: devices.count) {
+            (rank: Int) throws(ModelError) in
             let model = try ModelFamilies.load(
                 source, description: kept, device: devices[rank], elementType: elementType,
                 loaderThreads: threads,
@@ -132,7 +136,7 @@ struct LoadedModel {
         configuration.embeddingStore = store
         do throws(EngineError) {
             return try Engine(
-                ranks: ranks, towerCount: towerCount, configuration: configuration,
+                ranks: ranks, towerCount: towerCount, links: links, configuration: configuration,
                 vocabularyCount: tokenizer.vocabularyCount)
         } catch {
             switch error {
@@ -153,6 +157,12 @@ struct LoadedModel {
         if let obstacle = description.text.obstacle(toRanks: parallel.ranks) {
             throw StartError(
                 "--tp \(parallel.ranks) does not divide the text tower, which has \(obstacle)")
+        }
+        if parallel.nodes > 1, case .views = description.vision?.cut, description.vision?.cut.isWhole == true
+        {
+            throw StartError(
+                "--nnodes \(parallel.nodes) is not supported for a model whose pictures are cut into views of several sizes"
+            )
         }
         if device.isAsynchronous, parallel.ranks > 1, !description.text.hiddenSize.isMultiple(of: 4) {
             throw StartError(

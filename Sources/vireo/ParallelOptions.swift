@@ -19,12 +19,30 @@ struct ParallelOptions: ParsableArguments {
         help: "Ranks that a vision tower is divided over; visual_dp · visual_tp is tp.")
     var tensorParallel: Int?
 
-    @Option(name: .flag("nnodes"), help: "Machines the model is divided over: 1 in this version.")
+    @Option(
+        name: .flag("nnodes"),
+        help:
+            "Machines the model is divided over, by vireo serve on processors; --tp counts the ranks of all. Start each with the same line but for --node_rank."
+    )
     var nodes = 1
 
-    @Option(name: .flag("node_rank"), help: "Which of the machines this is: 0 in this version.")
+    @Option(
+        name: .flag("node_rank"),
+        help: "Which of the machines this is; the first, 0, serves HTTP, the others do what it says.")
     var nodeRank = 0
 
+    @Option(
+        name: .flag("nccl_host"),
+        help:
+            "The address of node 0, where it listens for the others. Whoever reaches it may read what is computed: a private network."
+    )
+    var nodeHost = "127.0.0.1"
+
+    @Option(name: .flag("nccl_port"), help: "The port that node 0 listens on for the others.")
+    var nodePort = 28765
+
+    /// Ranks of this machine.
+    var ranksHere: Int { ranks / nodes }
     /// Vision towers; each is divided over as many ranks.
     var towers: Int { dataParallel ?? ranks / (tensorParallel ?? 1) }
     /// Ranks of a vision tower.
@@ -43,13 +61,32 @@ struct ParallelOptions: ParsableArguments {
                 "\(given.compactMap(\.self).joined(separator: " and ")) do not go with --tp \(ranks): visual_dp · "
                     + "visual_tp must be tp, so \(pairs.joined(separator: ", "))")
         }
-        guard nodes == 1 else {
+        try checkNodes()
+    }
+
+    private func checkNodes() throws {
+        try Bounds.check("--nnodes", nodes, 1...64)
+        try Bounds.check("--node_rank", nodeRank, 0...(nodes - 1))
+        try Bounds.check("--nccl_port", nodePort, 1...65535)
+        guard !nodeHost.isEmpty else { throw ValidationError("--nccl_host must not be empty") }
+        guard ranks.isMultiple(of: nodes) else {
             throw ValidationError(
-                "--nnodes \(nodes) is not supported yet: this version runs on one machine; use --nnodes 1")
+                "--tp \(ranks) is not a multiple of --nnodes \(nodes): every machine has as many ranks")
         }
-        guard nodeRank == 0 else {
+        guard ranksPerTower == ranks || ranksHere.isMultiple(of: ranksPerTower) else {
+            let sizes = (1...ranks).filter { $0 == ranks || ranksHere.isMultiple(of: $0) }
             throw ValidationError(
-                "--node_rank \(nodeRank) is not supported yet: this version runs on one machine")
+                "a vision tower of --visual_tp \(ranksPerTower) ranks would lie on more than one machine of "
+                    + "\(ranksHere), but not on all: visual_dp · visual_tp may be "
+                    + sizes.map { "\(ranks / $0) · \($0)" }.joined(separator: ", "))
+        }
+    }
+
+    /// Throws where one machine is all that can be used, by `command`.
+    func checkOneNode(for command: String) throws {
+        guard nodes == 1 else {
+            throw StartError(
+                "--nnodes \(nodes) is for vireo serve alone, not for vireo \(command); use --nnodes 1")
         }
     }
 }

@@ -37,6 +37,7 @@ struct Serve: AsyncParsableCommand {
         let (keys, tls, authorities) = (try access.keys(), try access.identity(), try http.authorities())
         let store = try sharing.store()
         let loaded = try LoadedModel(model, sharesImages: store != nil)
+        if model.parallel.nodeRank > 0 { return try follow(loaded, since: start) }
         let engine = try loaded.makeEngine(engine, elementType: model.elementType, store: store)
         if let store { try sharing.check(store, takesPictures: loaded.description.vision != nil) }
         Console.error(Summary.line(loaded, engine, elementType: model.elementType))
@@ -56,6 +57,23 @@ struct Serve: AsyncParsableCommand {
                 Console.error("ready on \(address):\(port) after \(Text.seconds(seconds))")
             })
         try await server.run()
+    }
+
+    /// Does what node 0 says until it ends.
+    private func follow(_ loaded: LoadedModel, since start: ContinuousClock.Instant) throws {
+        let follower = NodeFollower(
+            loaded.links[0], ranks: loaded.ranks, towerCount: loaded.towerCount,
+            elementType: model.elementType)
+        do throws(NodeError) {
+            try follower.run {
+                let seconds = (ContinuousClock.now - start) / .seconds(1)
+                Console.error(
+                    "node \(model.parallel.nodeRank) is ready after \(Text.seconds(seconds)) and does what node 0 says"
+                )
+            }
+        } catch {
+            throw StartError("\(error)")
+        }
     }
 }
 

@@ -27,6 +27,7 @@ extension ModelOptions {
             ("trust_remote_code", .bool(trustsRemoteCode)), ("tp", .int(parallel.ranks)),
             ("visual_dp", .int(parallel.towers)), ("visual_tp", .int(parallel.ranksPerTower)),
             ("nnodes", .int(parallel.nodes)), ("node_rank", .int(parallel.nodeRank)),
+            ("nccl_host", .string(parallel.nodeHost)), ("nccl_port", .int(parallel.nodePort)),
         ]
     }
 }

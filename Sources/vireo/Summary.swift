@@ -16,6 +16,7 @@ enum Summary {
             "sequences up to \(engine.limits.maxSequenceLength) tokens",
             "\(statistics.totalPages * statistics.pageSize) tokens of cache",
         ]
+        if !loaded.links.isEmpty { parts.insert("on each of \(loaded.links.count + 1) machines", at: 3) }
         if loaded.loadedByteCount > 0 {
             let rate = Double(loaded.loadedByteCount) / 1e9 / max(loaded.loadSeconds, 1e-9)
             parts.append(

@@ -35,8 +35,26 @@ def test_an_unknown_flag():
     refused(serve("--no_such_flag"), "no_such_flag")
 
 
-def test_more_than_one_machine():
-    refused(serve("--nnodes", "2"), "--nnodes")
+@pytest.mark.parametrize("flags, words", [
+    ("--nnodes 2", "--tp 1 is not a multiple of --nnodes 2"), ("--nnodes 2 --tp 2 --node_rank 2", "--node_rank"),
+    ("--nnodes 2 --tp 2 --nccl_port 0", "--nccl_port"), ("--nnodes 2 --tp 8 --visual_dp 1 --visual_tp 8", "heads"),
+    ("--nnodes 4 --tp 8 --visual_dp 2 --visual_tp 4", "may be 8 · 1, 4 · 2, 1 · 8")])
+def test_divisions_over_machines_that_do_not_come_out(flags, words):
+    refused(serve(*flags.split(), "--device", "cpu"), words)
+
+
+@pytest.mark.parametrize("command", [
+    ["generate", "--model_dir", MODEL, "--prompt", "x"], ["bench", "step", "--model_dir", MODEL], ["check"]])
+def test_only_serve_runs_on_several_machines(command):
+    refused(run(*command, "--device", "cpu", "--nnodes", "2", "--tp", "2"), "--nnodes 2 is for vireo serve alone")
+
+
+def test_a_port_for_the_other_machines_that_is_in_use():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        refused(serve("--nnodes", "2", "--tp", "2", "--device", "cpu", "--nccl_port", port), "--nccl_port")
 
 
 @pytest.mark.parametrize("flags, words", [

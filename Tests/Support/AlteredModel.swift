@@ -15,6 +15,8 @@ package final class AlteredModel: VisionLanguageModel {
         case spoilt
         /// There is no memory for it.
         case refused
+        /// The device fails in it, for good.
+        case fatal
     }
 
     private let base: any VisionLanguageModel
@@ -45,9 +47,10 @@ package final class AlteredModel: VisionLanguageModel {
     package func forward(_ batch: Batch, workspace: Workspace) throws(DeviceError) -> Tensor {
         let alteration = alteration(steps.add(1, ordering: .relaxed).newValue)
         if case .refused = alteration { throw .outOfMemory(requested: 1) }
+        if case .fatal = alteration { throw .failed("it broke") }
         let logits = try base.forward(batch, workspace: workspace)
         switch alteration {
-        case .none, .refused: break
+        case .none, .refused, .fatal: break
         case .delay(let seconds): Thread.sleep(forTimeInterval: seconds)
         case .spoilt: device.write([Float](repeating: .nan, count: logits.elementCount), to: logits)
         }

@@ -43,6 +43,17 @@ struct LifecycleTests {
         }
     }
 
+    @Test func `a device that fails for good ends the requests and then the server`() async throws {
+        let start = ContinuousClock.now
+        let error = try await TestServer.errorOfFailing(inStep: 4) { server in
+            let running = try await server.post("/generate", longRequest)
+            let next = try await server.post("/generate", longRequest)
+            let health = try await server.send("GET", "/health")
+            #expect([running.status, next.status, health.status] == [500, 503, 503])
+        }
+        #expect(error == .deviceFailed("it broke") && ContinuousClock.now - start < .seconds(4))
+    }
+
     @Test func `a client that leaves in mid stream ends its request`() async throws {
         try await TestServer.run(altered: slowly) { server in
             let connection = try await open(server, "/generate_stream")

@@ -11,7 +11,7 @@ import Testing
 struct TestServer: Sendable {
     let port: Int
     let engine: Engine
-    private let services: ServiceGroup
+    private let services: ServiceGroup?
 
     /// The model all these tests share.
     static let modelName = "internvl-qwen2-hf"
@@ -72,8 +72,34 @@ struct TestServer: Sendable {
         }
     }
 
+    /// What `Server.run` throws when the device fails for good in step `step`, with `body` beside it.
+    static func errorOfFailing(
+        inStep step: Int, _ body: @Sendable @escaping (TestServer) async throws -> Void,
+    ) async throws -> ServerError? {
+        var model = try model.get()
+        model.model = AlteredModel(model.model, on: model.device) { $0 == step ? .fatal : .none }
+        let engine = try model.makeEngine()
+        let (ports, ready) = AsyncStream.makeStream(of: Int.self)
+        let server = Server(
+            configuration: ServerConfiguration(port: 0, modelName: "fixture"), engine: engine,
+            prompts: model.prompts, logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }),
+            onReady: { ready.yield($0) })
+        async let error: ServerError? = {
+            do throws(ServerError) {
+                try await server.run()
+                return nil
+            } catch {
+                return error
+            }
+        }()
+        let port = await ports.first { (_: Int) in true }
+        try await body(TestServer(port: try #require(port), engine: engine, services: nil))
+        defer { ready.finish() }
+        return await error
+    }
+
     /// Begins the shutdown that the end of the test would begin.
-    func beginShutdown() async { await services.triggerGracefulShutdown() }
+    func beginShutdown() async { await services?.triggerGracefulShutdown() }
 
     /// The reply to a request; `head` may add fields.
     func send(
