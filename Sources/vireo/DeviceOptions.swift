@@ -94,7 +94,7 @@ struct DeviceOptions: ParsableArguments {
         if device == .auto, !CUDADevice.isPresent { return processors }
         guard gpus.count == count else {
             throw StartError(
-                "--gpu_ids names \(gpus.count) GPUs, but there are \(count) ranks: name one for each of --tp")
+                "--gpu_ids names \(gpus.count) GPUs, but --tp is \(count): name one for each rank")
         }
         do throws(DeviceError) {
             return try gpus.map { (gpu) throws(DeviceError) in

@@ -22,6 +22,7 @@ extension ModelOptions {
             ("max_tiles", number(maxTiles)), ("max_image_token_count", number(maxImageTokens)),
             ("threads", number(device.threads)), ("device", .string("\(device.device)")),
             ("gpu_ids", .array((device.gpus?.numbers ?? []).map(JSONValue.int))),
+            ("visual_gpu_ids", .array((device.visualGPUs?.numbers ?? []).map(JSONValue.int))),
             ("rank_transport", .string(device.transport.rawValue)),
             ("cuda_libraries", text(device.libraryFolder)),
             ("trust_remote_code", .bool(trustsRemoteCode)), ("tp", .int(parallel.ranks)),

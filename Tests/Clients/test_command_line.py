@@ -59,7 +59,8 @@ def test_a_port_for_the_other_machines_that_is_in_use():
 
 @pytest.mark.parametrize("flags, words", [
     ("--tp 2 --visual_dp 2 --visual_tp 2", "1 · 2, 2 · 1"), ("--tp 4 --visual_dp 3", "1 · 4, 2 · 2, 4 · 1"),
-    ("--visual_tp 2", "--tp 1"), ("--tp 3", "attention heads"), ("--tp 2 --visual_tp 2", "use --visual_dp 2")])
+    ("--visual_tp 2", "--tp 1"), ("--tp 3", "attention heads"), ("--gpu_ids 0,x", "--gpu_ids"),
+    ("--tp 2 --gpu_ids 0,1 --visual_gpu_ids 2,3", "not the GPUs of --gpu_ids")])
 def test_divisions_that_do_not_come_out(flags, words):
     refused(serve(*flags.split(), "--device", "cpu"), words)
 
