@@ -105,9 +105,10 @@ final class NodeInbox: Sendable {
     /// Keeps a frame; false when there are too many.
     func put(_ frame: NodeFrame) -> Bool {
         frames.withLock { frames in
-            guard frames.indices.contains(frame.node), frames[frame.node].count < Self.mostFrames else {
-                return false
-            }
+            guard frames.indices.contains(frame.node) else { return false }
+            // Who is in a later epoch has done with those before, and so have all.
+            frames[frame.node].removeAll { $0.epoch < frame.epoch }
+            guard frames[frame.node].count < Self.mostFrames else { return false }
             frames[frame.node].append(frame)
             return true
         }

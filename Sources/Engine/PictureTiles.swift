@@ -26,8 +26,9 @@ struct PictureTiles {
         bytes = made.bytes[(step.tiles.lowerBound * tileBytes)..<(step.tiles.upperBound * tileBytes)]
     }
 
-    /// As much as can be in a step of at most `pageCount` pages, grey; a picture as a whole may take `mostPages`.
-    init(rehearsing cut: ImageCut, pageCount: Int, mostPages: Int) {
+    /// As much as can be in a step of at most `pageCount` pages, grey; a picture as a whole may take `mostPages`. Nil where no
+    /// picture fits.
+    init?(rehearsing cut: ImageCut, pageCount: Int, mostPages: Int) {
         let pageCountOfStep = pageCount
         let count: Int
         switch cut {
@@ -40,6 +41,7 @@ struct PictureTiles {
             }
             let largest = options.fullGrids.filter { pageCount(of: $0) <= mostPages }
                 .max { $0.viewCount < $1.viewCount }
+            if largest == nil, cut.isWhole { return nil }
             size = cut.tileSize
             grid = largest.map(TokenGrid.init)
             count = largest?.viewCount ?? pageCountOfStep

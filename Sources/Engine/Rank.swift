@@ -120,12 +120,12 @@ final class Rank {
     ///
     /// To be called before any other step: pages of keys and values are written.
     func warmUp() throws(DeviceError) {
-        if let vision = model.description.vision {
-            try encode([
-                PictureTiles(
-                    rehearsing: vision.cut, pageCount: min(limits.tilesPerStep, limits.imagePageCount),
-                    mostPages: limits.imagePageCount)
-            ])
+        if let vision = model.description.vision,
+            let picture = PictureTiles(
+                rehearsing: vision.cut, pageCount: min(limits.tilesPerStep, limits.imagePageCount),
+                mostPages: limits.imagePageCount)
+        {
+            try encode([picture])
             try enqueue([])
             _ = try collect()
         }

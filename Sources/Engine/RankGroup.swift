@@ -98,7 +98,7 @@ final class RankGroup {
                 collective?.rejoin()
                 for node in nodes { node.rejoin() }
             }
-            if !others.isEmpty, stepsBefore > 0 { spoilt = error }
+            if collective != nil, stepsBefore > 0 { spoilt = error }
             throw error
         }
     }

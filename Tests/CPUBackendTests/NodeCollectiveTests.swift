@@ -1,4 +1,5 @@
 import CPUBackend
+import Glibc
 import Nodes
 import Tensors
 import Testing
@@ -125,6 +126,28 @@ struct NodeCollectiveTests {
                 return device.readFloats(x)[0]
             }
             #expect(sums == Array(repeating: Float(15 + 6 * round), count: 6))
+        }
+    }
+
+    @Test func `parts of many exchanges that were given up do not fill the way`() throws {
+        let ranks = try places(2, nodes: 2, inGroupsOf: 2)
+        for turn in 0..<8 {
+            let sums = try inParallel(count: 2, threads: 2) { rank -> Float in
+                let device = CPUDevice(threadCount: 1), x = try device.tensor([Float(rank)], [1])
+                if rank == 0, turn < 7 {
+                    // The other's part is here, and nobody takes it.
+                    usleep(20_000)
+                    ranks[0].all.abandon()
+                } else {
+                    ranks[rank].all.sum(x)
+                }
+                return device.readFloats(x)[0]
+            }
+            if turn == 7 {
+                #expect(sums == [1, 1] && !ranks[0].all.isAbandoned)
+            } else {
+                for rank in ranks { rank.all.rejoin() }
+            }
         }
     }
 

@@ -60,8 +60,12 @@ package final class NodeLink: Sendable {
     /// Sends a message; the other side being gone shows in `next`.
     func send(_ message: NodeMessage) { try? sendFrame(message.kind.rawValue, message.content) }
 
-    /// Waits for the next message; nil when the other side is gone.
-    func next() -> NodeMessage? { isGone ? nil : messages.takeOne() }
+    /// Waits for the next message; nil when the other side is gone and all it sent before has been taken.
+    func next() -> NodeMessage? {
+        let message = messages.takeOne()
+        if message == nil { messages.post(nil) }
+        return message
+    }
 
     private func sendFrame(_ kind: UInt8, _ content: [UInt8]) throws(LinkError) {
         var header = ByteWriter()
