@@ -1,4 +1,5 @@
 import CCUDA
+import Glibc
 import Synchronization
 import Tensors
 
@@ -64,13 +65,15 @@ struct NCCL: @unchecked Sendable {
 final class NCCLRank: Sendable {
     private let library: NCCL
     private let stream: CUDAStream
-    /// The communicator; zero once the rank has left.
-    private let handle: Mutex<UInt>
+    /// The communicator.
+    private let address: UInt
+    /// Whether the rank has not left; held by who uses the communicator.
+    private let isThere = Mutex(true)
 
     init(_ library: NCCL, _ stream: CUDAStream, _ handle: UInt) {
         self.library = library
         self.stream = stream
-        self.handle = Mutex(handle)
+        address = handle
     }
 
     /// Types of nccl.h.
@@ -82,11 +85,11 @@ final class NCCLRank: Sendable {
     /// Enqueues x = Σ over ranks x of `count` elements.
     func sum(_ x: UInt, count: Int, as type: Element) {
         stream.enter()
-        handle.withLock { handle in
-            guard handle != 0 else { return }
+        isThere.withLock { isThere in
+            guard isThere else { return }
             let pointer = unsafe UnsafeMutableRawPointer(bitPattern: x)
             let status = unsafe library.functions.all_reduce(
-                pointer, pointer, count, type.rawValue, 0, UnsafeMutableRawPointer(bitPattern: handle),
+                pointer, pointer, count, type.rawValue, 0, UnsafeMutableRawPointer(bitPattern: address),
                 stream.handle)
             if status != 0 { stream.fail(.failed("NCCL: a sum over ranks failed: \(library.text(status))")) }
         }
@@ -95,9 +98,16 @@ final class NCCLRank: Sendable {
     /// Leaves: whatever is on the way ends, and others that wait for this rank do so no longer when they leave too.
     func leave() {
         stream.enter()
-        handle.withLock { handle in
-            if handle != 0 { unsafe _ = library.functions.abort(UnsafeMutableRawPointer(bitPattern: handle)) }
-            handle = 0
+        func abort() { unsafe _ = library.functions.abort(UnsafeMutableRawPointer(bitPattern: address)) }
+        for _ in 0..<100 {
+            let isDone: Void? = isThere.withLockIfAvailable { isThere in
+                if isThere { abort() }
+                isThere = false
+            }
+            if isDone != nil { return }
+            usleep(10_000)
         }
+        // A call that waits for others inside of the library ends when it is aborted.
+        abort()
     }
 }

@@ -26,8 +26,9 @@ struct PictureTiles {
         bytes = made.bytes[(step.tiles.lowerBound * tileBytes)..<(step.tiles.upperBound * tileBytes)]
     }
 
-    /// As much as can be in a step of at most `pageCount` pages, grey; a picture as a whole may take `mostPages`. Nil where no
-    /// picture fits.
+    /// As much as can be in a step of at most `pageCount` pages, grey; a picture as a whole may take `mostPages`.
+    ///
+    /// Nil where no picture fits.
     init?(rehearsing cut: ImageCut, pageCount: Int, mostPages: Int) {
         let pageCountOfStep = pageCount
         let count: Int

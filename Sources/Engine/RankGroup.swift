@@ -75,11 +75,10 @@ final class RankGroup {
     /// What the first rank has; the others' results are its.
     func collect() throws(DeviceError) -> StepResult {
         flightCount -= 1
+        let error = spoilt
+        spoilt = nil
         try each(.collect)
-        if let error = spoilt {
-            spoilt = nil
-            throw error
-        }
+        if let error { throw error }
         return first.collected
     }
 
@@ -98,6 +97,8 @@ final class RankGroup {
                 collective?.rejoin()
                 for node in nodes { node.rejoin() }
             }
+            // Who has left NCCL does not come back: then this is the reason to end.
+            if let collective, collective.isAbandoned { throw .failed("\(error)") }
             if collective != nil, stepsBefore > 0 { spoilt = error }
             throw error
         }

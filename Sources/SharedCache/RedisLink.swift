@@ -75,12 +75,12 @@ final class RedisLink {
     private func wait(_ command: RedisCommand) {
         guard waiting.count < Self.mostCommands else { return command.promise.fail(RedisFailure.full) }
         waiting.append(command)
+        // Not the command, whose bytes would stay until then.
+        let future = command.promise.futureResult
         loop.assumeIsolated().scheduleTask(deadline: command.deadline) {
             // It may have been sent by now: then its promise is the handler's to keep.
             guard
-                let index = self.waiting.firstIndex(where: {
-                    $0.promise.futureResult === command.promise.futureResult
-                })
+                let index = self.waiting.firstIndex(where: { $0.promise.futureResult === future })
             else { return }
             self.waiting.remove(at: index).promise.fail(RedisFailure.late)
         }
@@ -172,8 +172,9 @@ final class RedisHandler: ChannelInboundHandler {
         guard pending.count < RedisLink.mostCommands else { return command.promise.fail(RedisFailure.full) }
         pending.append(command)
         context.writeAndFlush(wrapOutboundOut(command.bytes), promise: nil)
+        let future = command.promise.futureResult
         context.eventLoop.assumeIsolated().scheduleTask(deadline: command.deadline) {
-            if self.pending.contains(where: { $0.promise.futureResult === command.promise.futureResult }) {
+            if self.pending.contains(where: { $0.promise.futureResult === future }) {
                 self.end(.late)
             }
         }

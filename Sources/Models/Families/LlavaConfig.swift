@@ -197,6 +197,10 @@ enum LlavaConfig {
             guard let sides = pair.array?.compactMap(\.int), sides.count == 2,
                 sides.allSatisfy({ $0 > 0 && $0.isMultiple(of: side) && $0 / side <= 64 })
             else { throw config.refusal(key, "must be [height, width] in multiples of image_size, \(side)") }
+            // Safe: each is at most 64 sides of a view.
+            guard sides[0] * sides[1] <= 1 << 26 else {
+                throw config.refusal(key, "has \(sides), but a picture may have 64 million pixels")
+            }
             sizes.append(AnyResolution.Size(rows: sides[0] / side, columns: sides[1] / side))
         }
         guard !sizes.isEmpty, sizes.count <= 1024 else {
