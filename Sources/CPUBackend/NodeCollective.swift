@@ -98,58 +98,19 @@ package final class NodeCollective: Collective {
         }
     }
 
-    package func share(_ x: Tensor, parts: [Range<Int>]) {
-        precondition(
-            x.elementType.byteCount == 4 && parts.count == rankCount, "four bytes, and a part for each rank")
-        precondition(
-            parts.allSatisfy { $0.lowerBound >= 0 && $0.upperBound <= x.shape.rowCount }, "parts of the rows")
-        let rowBytes = x.shape.columnCount * 4
-        /// The ranks of a node that are the first with their part.
-        func owners(_ node: Int) -> [Int] { ranks(of: node).filter { parts.firstIndex(of: parts[$0]) == $0 } }
-        let byteCounts = (0..<wires.nodeCount).map { node in
-            owners(node).reduce(0) { $0 + parts[$1].count * rowBytes }
-        }
-        unsafe exchange(x, byteCounts: byteCounts) {
-            unsafe owners(node(of: rank)).map { owner in
-                // Safe: rows of the owner's tensor.
-                unsafe bytes(
-                    of: owner % localCount, from: parts[owner].lowerBound * rowBytes,
-                    count: parts[owner].count * rowBytes)
-            }
-        } use: { received in
-            for node in 0..<wires.nodeCount {
-                var place = 0
-                for owner in owners(node) {
-                    let part = parts[owner], start = part.lowerBound * rowBytes, count = part.count * rowBytes
-                    defer { place += count }
-                    if part == parts[rank] { continue }
-                    // Safe: both sides have these rows; the owner does not write its own meanwhile.
-                    let source =
-                        if let content = received[node] {
-                            unsafe UnsafeRawBufferPointer(
-                                rebasing: UnsafeRawBufferPointer(content.bytes)[place..<(place + count)])
-                        } else {
-                            unsafe bytes(of: owner % localCount, from: start, count: count)
-                        }
-                    unsafe UnsafeMutableRawBufferPointer(
-                        start: pointer(x.address).advanced(by: start), count: count
-                    ).copyMemory(from: source)
-                }
-            }
-        }
-    }
-
     package func shareColumns(_ x: Tensor, parts: [Range<Int>]) {
         let columns = x.shape.columnCount, rows = x.shape.rowCount
         precondition(
             x.elementType.byteCount == 4 && parts.count == rankCount, "four bytes, and a part for each rank")
         precondition(
             parts.allSatisfy { $0.lowerBound >= 0 && $0.upperBound <= columns }, "parts of the columns")
+        /// The ranks of a node that are the first with their part.
+        func owners(_ node: Int) -> [Int] { ranks(of: node).filter { parts.firstIndex(of: parts[$0]) == $0 } }
         let byteCounts = (0..<wires.nodeCount).map { node in
-            ranks(of: node).reduce(0) { $0 + parts[$1].count * rows * 4 }
+            owners(node).reduce(0) { $0 + parts[$1].count * rows * 4 }
         }
         unsafe exchange(x, byteCounts: byteCounts) {
-            unsafe ranks(of: node(of: rank)).flatMap { owner in
+            unsafe owners(node(of: rank)).flatMap { owner in
                 unsafe (0..<rows).map { row in
                     // Safe: columns of a row of the owner's tensor.
                     unsafe bytes(
@@ -158,24 +119,26 @@ package final class NodeCollective: Collective {
                 }
             }
         } use: { received in
-            for owner in 0..<rankCount where parts[owner] != parts[rank] {
-                let part = parts[owner], count = part.count * 4
-                let before = ranks(of: node(of: owner)).prefix { $0 < owner }
-                let place = before.reduce(0) { $0 + parts[$1].count * rows * 4 }
-                for row in 0..<rows {
-                    let start = (row * columns + part.lowerBound) * 4
-                    // Safe: both sides have these columns; the owner does not write its own meanwhile.
-                    let source =
-                        if let content = received[node(of: owner)] {
-                            unsafe UnsafeRawBufferPointer(
-                                rebasing: UnsafeRawBufferPointer(content.bytes)[
-                                    (place + row * count)..<(place + (row + 1) * count)])
-                        } else {
-                            unsafe bytes(of: owner % localCount, from: start, count: count)
-                        }
-                    unsafe UnsafeMutableRawBufferPointer(
-                        start: pointer(x.address).advanced(by: start), count: count
-                    ).copyMemory(from: source)
+            for node in 0..<wires.nodeCount {
+                var place = 0
+                for owner in owners(node) {
+                    let part = parts[owner], count = part.count * 4
+                    defer { place += rows * count }
+                    if part == parts[rank] { continue }
+                    for row in 0..<rows {
+                        let start = (row * columns + part.lowerBound) * 4, sent = place + row * count
+                        // Safe: both sides have these columns; the owner does not write its own meanwhile.
+                        let source =
+                            if let content = received[node] {
+                                unsafe UnsafeRawBufferPointer(
+                                    rebasing: UnsafeRawBufferPointer(content.bytes)[sent..<(sent + count)])
+                            } else {
+                                unsafe bytes(of: owner % localCount, from: start, count: count)
+                            }
+                        unsafe UnsafeMutableRawBufferPointer(
+                            start: pointer(x.address).advanced(by: start), count: count
+                        ).copyMemory(from: source)
+                    }
                 }
             }
         }

@@ -61,24 +61,6 @@ package final class ThreadCollective: Collective {
         meeting.wait()
     }
 
-    package func share(_ x: Tensor, parts: [Range<Int>]) {
-        precondition(
-            x.elementType.byteCount == 4 && parts.count == rankCount, "four bytes, and a part for each rank")
-        precondition(
-            parts.allSatisfy { $0.lowerBound >= 0 && $0.upperBound <= x.shape.rowCount }, "parts of the rows")
-        meeting.come(rank, x.address)
-        if meeting.wait() {
-            let columns = x.shape.columnCount, own = parts[rank]
-            for (other, part) in parts.enumerated() where part != own && parts.firstIndex(of: part) == other {
-                let (start, count) = (part.lowerBound * columns, part.count * columns)
-                // Safe: both tensors have these rows; the other rank does not write its own meanwhile.
-                unsafe Self.floats(x.address).advanced(by: start).update(
-                    from: Self.floats(meeting.address(of: other)).advanced(by: start), count: count)
-            }
-        }
-        meeting.wait()
-    }
-
     package func shareColumns(_ x: Tensor, parts: [Range<Int>]) {
         let columns = x.shape.columnCount
         precondition(
@@ -87,7 +69,8 @@ package final class ThreadCollective: Collective {
             parts.allSatisfy { $0.lowerBound >= 0 && $0.upperBound <= columns }, "parts of the columns")
         meeting.come(rank, x.address)
         if meeting.wait() {
-            for (other, part) in parts.enumerated() where part != parts[rank] {
+            let own = parts[rank]
+            for (other, part) in parts.enumerated() where part != own && parts.firstIndex(of: part) == other {
                 for row in 0..<x.shape.rowCount {
                     let start = row * columns + part.lowerBound
                     // Safe: both tensors have these columns; the other rank does not write its own meanwhile.

@@ -90,19 +90,8 @@ package final class CUDACollective: Collective {
         }
     }
 
-    package func share(_ x: Tensor, parts: [Range<Int>]) {
-        let columns = x.shape.columnCount
-        share(
-            x, width: x.elementCount,
-            parts: parts.map { ($0.lowerBound * columns)..<($0.upperBound * columns) })
-    }
-
     package func shareColumns(_ x: Tensor, parts: [Range<Int>]) {
-        share(x, width: x.shape.columnCount, parts: parts)
-    }
-
-    /// Exchanges columns of rows of `width` elements, each of four bytes.
-    private func share(_ x: Tensor, width: Int, parts: [Range<Int>]) {
+        let width = x.shape.columnCount
         precondition(
             x.elementType.byteCount == 4 && parts.count == rankCount, "a part of four-byte elements each")
         if company.isRehearsing || x.elementCount == 0 { return }

@@ -49,9 +49,6 @@ package struct Weights: Sendable {
         return found
     }
 
-    /// Counts `tensor` of this place as taken: another rank has a use for it.
-    package func leave(_ tensor: String) { ledger.record(prefix + tensor, byteCount: 0) }
-
     /// Checks that every tensor of the source was taken, but for those `allowing` says may be left.
     package func finish(allowing mayRemain: (String) -> Bool) throws(CheckpointError) {
         let taken = ledger.names

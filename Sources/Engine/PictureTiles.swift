@@ -30,23 +30,22 @@ struct PictureTiles {
     ///
     /// Nil where no picture fits.
     init?(rehearsing cut: ImageCut, pageCount: Int, mostPages: Int) {
-        let pageCountOfStep = pageCount
         let count: Int
         switch cut {
         case .tiles:
             (count, grid, size) = (pageCount, nil, cut.tileSize)
             pages = (0..<PageIndex(pageCount)).map(\.self)
         case .views(let options):
-            func pageCount(of grid: ViewGrid) -> Int {
+            func pagesTaken(_ grid: ViewGrid) -> Int {
                 (grid.tokenCount + cut.tokensPerPage - 1) / cut.tokensPerPage
             }
-            let largest = options.fullGrids.filter { pageCount(of: $0) <= mostPages }
+            let largest = options.fullGrids.filter { pagesTaken($0) <= mostPages }
                 .max { $0.viewCount < $1.viewCount }
             if largest == nil, cut.isWhole { return nil }
             size = cut.tileSize
             grid = largest.map(TokenGrid.init)
-            count = largest?.viewCount ?? pageCountOfStep
-            pages = (0..<PageIndex(largest.map(pageCount) ?? pageCountOfStep)).map(\.self)
+            count = largest?.viewCount ?? pageCount
+            pages = (0..<PageIndex(largest.map(pagesTaken) ?? pageCount)).map(\.self)
         case .patches(let options):
             let largest = min(options.maxTokens, mostPages * cut.tokensPerPage)
             let tokens = max(1, largest, pageCount * cut.tokensPerPage)

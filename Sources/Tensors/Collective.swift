@@ -10,11 +10,8 @@ package protocol Collective: Sendable {
 
     /// x = Σ over ranks x, added in the order of the ranks; x is f32, of the same shape everywhere.
     func sum(_ x: Tensor)
-    /// Copies the rows `parts[k]` of rank k's `x` to the same rows of every other; x is [R, C] of four-byte elements
-    /// everywhere.
-    func share(_ x: Tensor, parts: [Range<Int>])
     /// Copies the columns `parts[k]` of rank k's `x` to the same columns of every other; x is [R, C] of four-byte elements
-    /// everywhere.
+    /// everywhere, and parts that several ranks have are the same on them.
     func shareColumns(_ x: Tensor, parts: [Range<Int>])
 
     /// Lets the others go on when this rank cannot: whatever they compute from now on is void.
@@ -31,6 +28,14 @@ package protocol Collective: Sendable {
 extension Collective {
     // Where the work is done when a call returns there is nothing to rehearse.
     package func rehearseAlone(_ isOn: Bool) {}
+
+    /// The same for rows: columns of all rows behind one another.
+    package func share(_ x: Tensor, parts: [Range<Int>]) {
+        let width = x.shape.columnCount
+        shareColumns(
+            x.reshaped([1, x.elementCount]),
+            parts: parts.map { ($0.lowerBound * width)..<($0.upperBound * width) })
+    }
 
     /// This rank's part of `count` things, which the number of ranks divides.
     package func part(of count: Int) -> Range<Int> {

@@ -48,7 +48,31 @@ struct Answer {
         }
     }
 
-    /// The same in an engine without room, until a request has given way: when that happens depends on their arrival.
+    /// Asks all of `cases` at once, and again: each picture goes through the tower once, and nothing is kept at the end.
+    static func expectTokensFromCaches(
+        of cases: [some GoldenQuestion & GoldenConversation], _ model: TestModel,
+    ) async throws {
+        let engine = try model.makeEngine { $0.tokensPerStep = 96 }
+        for _ in 0..<2 { try await expectTokens(of: cases, model, engine) }
+        #expect(engine.statistics().imagesEncoded == Set(cases.flatMap(\.imageFiles)).count)
+        await engine.shutDown(drainSeconds: 0)
+        #expect(engine.statistics().usedPages == 0 && engine.statistics().referencedImages == 0)
+    }
+
+    /// Asks all of `cases` of an engine for two sequences of at most `length`, in steps as large as that may be.
+    static func expectTokensOfFewShort(
+        _ cases: [some GoldenQuestion], length: Int, _ model: TestModel,
+    ) async throws {
+        let engine = try model.makeEngine { configuration in
+            configuration.runningRequests = 2
+            configuration.maxSequenceLength = length
+            configuration.tokensPerStep = 256
+        }
+        try await expectTokens(of: cases, model, engine)
+        await engine.shutDown(drainSeconds: 0)
+    }
+
+    /// Asks all of `cases` of an engine without room, until a request has given way: when that happens depends on their arrival.
     static func expectTokensOfCramped(
         _ cases: [some GoldenQuestion], _ model: TestModel, _ engine: Engine,
     ) async throws {
@@ -101,12 +125,10 @@ extension GoldenCase: GoldenQuestion {
     func images(_ model: TestModel) throws -> [PlannedImage] { try model.images(of: self) }
 }
 
-extension LlavaGoldenCase: GoldenQuestion {
-    func prompt(_ model: TestModel) throws -> PreparedPrompt { try model.prompt(of: self) }
-    func images(_ model: TestModel) throws -> [PlannedImage] { try model.images(of: self) }
-}
+extension LlavaGoldenCase: GoldenQuestion {}
+extension QwenGoldenCase: GoldenQuestion {}
 
-extension QwenGoldenCase: GoldenQuestion {
+extension GoldenQuestion where Self: GoldenConversation {
     func prompt(_ model: TestModel) throws -> PreparedPrompt { try model.prompt(of: self) }
     func images(_ model: TestModel) throws -> [PlannedImage] { try model.images(of: self) }
 }

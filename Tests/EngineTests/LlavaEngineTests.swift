@@ -25,13 +25,7 @@ struct LlavaEngineTests {
 
     @Test(arguments: LlavaGoldenFile.models)
     func `all at once, and again from the caches, give the reference's tokens`(name: String) async throws {
-        let model = try TestModel(name), cases = try LlavaGoldenFile.of(name).cases
-        let engine = try model.makeEngine { $0.tokensPerStep = 96 }
-        for _ in 0..<2 { try await Answer.expectTokens(of: cases, model, engine) }
-        // Each picture went through the tower once.
-        #expect(engine.statistics().imagesEncoded == Set(cases.flatMap(\.images).map(\.file)).count)
-        await engine.shutDown(drainSeconds: 0)
-        #expect(engine.statistics().usedPages == 0 && engine.statistics().referencedImages == 0)
+        try await Answer.expectTokensFromCaches(of: LlavaGoldenFile.of(name).cases, TestModel(name))
     }
 
     @Test(arguments: LlavaGoldenFile.models)
@@ -46,14 +40,8 @@ struct LlavaEngineTests {
 
     @Test(arguments: LlavaGoldenFile.models)
     func `buffers made for few short sequences hold the largest step`(name: String) async throws {
-        let model = try TestModel(name), cases = try LlavaGoldenFile.of(name).cases
-        let engine = try model.makeEngine { configuration in
-            configuration.runningRequests = 2
-            configuration.maxSequenceLength = 512
-            configuration.tokensPerStep = 256
-        }
-        try await Answer.expectTokens(of: cases, model, engine)
-        await engine.shutDown(drainSeconds: 0)
+        try await Answer.expectTokensOfFewShort(
+            LlavaGoldenFile.of(name).cases, length: 512, TestModel(name))
     }
 
     @Test(arguments: LlavaGoldenFile.models)

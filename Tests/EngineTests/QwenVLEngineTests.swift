@@ -60,13 +60,7 @@ struct QwenVLEngineTests {
 
     @Test(arguments: QwenGoldenFile.models)
     func `all at once, and again from the caches, give the reference's tokens`(name: String) async throws {
-        let model = try TestModel(name), cases = try QwenGoldenFile.of(name).cases
-        let engine = try model.makeEngine { $0.tokensPerStep = 96 }
-        for _ in 0..<2 { try await Answer.expectTokens(of: cases, model, engine) }
-        // Each picture went through the tower once.
-        #expect(engine.statistics().imagesEncoded == Set(cases.flatMap(\.images).map(\.file)).count)
-        await engine.shutDown(drainSeconds: 0)
-        #expect(engine.statistics().usedPages == 0 && engine.statistics().referencedImages == 0)
+        try await Answer.expectTokensFromCaches(of: QwenGoldenFile.of(name).cases, TestModel(name))
     }
 
     @Test(arguments: QwenGoldenFile.models)
@@ -81,14 +75,8 @@ struct QwenVLEngineTests {
 
     @Test(arguments: QwenGoldenFile.models)
     func `buffers made for few short sequences hold the largest step`(name: String) async throws {
-        let model = try TestModel(name), cases = try QwenGoldenFile.of(name).cases
-        let engine = try model.makeEngine { configuration in
-            configuration.runningRequests = 2
-            configuration.maxSequenceLength = 256
-            configuration.tokensPerStep = 256
-        }
-        try await Answer.expectTokens(of: cases, model, engine)
-        await engine.shutDown(drainSeconds: 0)
+        try await Answer.expectTokensOfFewShort(
+            QwenGoldenFile.of(name).cases, length: 256, TestModel(name))
     }
 
     @Test func `a mark that a user writes beside the template's own stays text`() throws {

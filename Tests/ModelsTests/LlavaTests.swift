@@ -15,16 +15,8 @@ import Testing
     }
 
     private func sequence(_ golden: LlavaGoldenCase, _ driver: PagedDriver) throws -> PagedDriver.Sequence {
-        let description = driver.model.description
-        guard let vision = description.vision, !golden.images.isEmpty else {
-            return PagedDriver.Sequence(
-                images: try driver.device.makeTensor([1, description.text.hiddenSize], .f32))
-        }
-        let pictures = try pictures(golden, vision.cut)
-        return PagedDriver.Sequence(
-            images: try driver.encode(
-                pictures.flatMap(\.bytes), count: pictures.reduce(0) { $0 + $1.tileCount },
-                side: vision.cut.tileSize, grids: pictures.compactMap(\.grid)))
+        let cut = try #require(driver.model.description.vision?.cut)
+        return try driver.sequence(showing: pictures(golden, cut))
     }
 
     @Test(arguments: LlavaGoldenFile.models)
@@ -68,19 +60,10 @@ import Testing
         for example in try LlavaGoldenFile.of(name).cases {
             for chunk in [Int.max, 7] {
                 let sequence = try sequence(example, driver)
-                var logits: [Float] = [], rest = example.inputIds[...]
-                while !rest.isEmpty {
-                    logits = try driver.extend(sequence, by: Array(rest.prefix(chunk)))
-                    rest = rest.dropFirst(chunk)
-                }
+                let (logits, chosen) = try driver.answer(
+                    sequence, to: example.inputIds, inChunksOf: chunk, count: example.greedyIds.count)
                 largest = max(largest, largestDifference(logits, Fixtures.floats(example.logits)))
-                var chosen: [Int32] = []
-                for _ in example.greedyIds {
-                    chosen.append(likeliest(1, of: logits)[0])
-                    logits = try driver.extend(sequence, by: [chosen[chosen.count - 1]])
-                }
                 #expect(chosen == example.greedyIds, "\(name), \(example.name)")
-                driver.release(sequence)
             }
         }
         print("\(name): logits differ by at most \(largest)")

@@ -48,6 +48,36 @@ final class PagedDriver {
         freePages = (0..<Int32(pageCount)).shuffled(using: &generator)
     }
 
+    /// A sequence that shows `pictures`, none of them for text alone.
+    func sequence(showing pictures: [ImageTiles]) throws -> Sequence {
+        guard let size = pictures.first?.tileSize else {
+            return Sequence(images: try device.makeTensor([1, model.description.text.hiddenSize], .f32))
+        }
+        return Sequence(
+            images: try encode(
+                pictures.flatMap(\.bytes), count: pictures.reduce(0) { $0 + $1.tileCount }, side: size,
+                grids: pictures.compactMap(\.grid)))
+    }
+
+    /// The logits behind `prompt`, taken in chunks, and the `count` greedy tokens that follow; the sequence is given back.
+    func answer(
+        _ sequence: Sequence, to prompt: [Int32], inChunksOf chunk: Int, count: Int,
+    ) throws -> (logits: [Float], tokens: [Int32]) {
+        var logits: [Float] = [], rest = prompt[...]
+        while !rest.isEmpty {
+            logits = try extend(sequence, by: Array(rest.prefix(chunk)))
+            rest = rest.dropFirst(chunk)
+        }
+        let first = logits
+        var chosen: [Int32] = []
+        for _ in 0..<count {
+            chosen.append(likeliest(1, of: logits)[0])
+            logits = try extend(sequence, by: [chosen[chosen.count - 1]])
+        }
+        release(sequence)
+        return (first, chosen)
+    }
+
     /// The embeddings of `tiles` [n, side, side, 3] as a tensor of its own.
     func encode(_ tiles: [UInt8], count: Int, side: Int, grids: [TokenGrid] = []) throws -> Tensor {
         let input = try device.makeTensor([count, side, side, 3], .u8)

@@ -16,17 +16,10 @@ import Testing
     }
 
     private func sequence(_ golden: QwenGoldenCase, _ driver: PagedDriver) throws -> PagedDriver.Sequence {
-        let description = driver.model.description
-        guard case .patches(let patches) = description.vision?.cut, !golden.images.isEmpty else {
-            return PagedDriver.Sequence(
-                images: try driver.device.makeTensor([1, description.text.hiddenSize], .f32))
+        guard case .patches(let patches) = driver.model.description.vision?.cut else {
+            return try driver.sequence(showing: [])
         }
-        let pictures = try pictures(golden, patches)
-        return PagedDriver.Sequence(
-            images: try driver.encode(
-                pictures.flatMap(\.bytes), count: pictures.reduce(0) { $0 + $1.tileCount },
-                side: patches.patchSize,
-                grids: pictures.compactMap(\.grid)))
+        return try driver.sequence(showing: pictures(golden, patches))
     }
 
     @Test(arguments: QwenGoldenFile.models)
@@ -67,19 +60,10 @@ import Testing
                         ? example.positions.map { $0[index] }
                         : Array(repeating: next + Int32(index - count), count: 3)
                 }
-                var logits: [Float] = [], rest = example.inputIds[...]
-                while !rest.isEmpty {
-                    logits = try driver.extend(sequence, by: Array(rest.prefix(chunk)))
-                    rest = rest.dropFirst(chunk)
-                }
+                let (logits, chosen) = try driver.answer(
+                    sequence, to: example.inputIds, inChunksOf: chunk, count: example.greedyIds.count)
                 largest = max(largest, largestDifference(logits, Fixtures.floats(example.logits)))
-                var chosen: [Int32] = []
-                for _ in example.greedyIds {
-                    chosen.append(likeliest(1, of: logits)[0])
-                    logits = try driver.extend(sequence, by: [chosen[chosen.count - 1]])
-                }
                 #expect(chosen == example.greedyIds, "\(name), \(example.name)")
-                driver.release(sequence)
             }
         }
         print("\(name): logits differ by at most \(largest)")

@@ -15,7 +15,7 @@ package struct GoldenFile: Decodable, Sendable {
 
     /// Every file: one a text tower.
     package static let all = ["qwen2", "llama", "qwen3", "phi3", "mistral", "internlm2"].map {
-        load("internvl-\($0).json")
+        load("internvl-\($0)")
     }
 
     /// The file that is true for the checkpoint folder `model`.
@@ -24,10 +24,8 @@ package struct GoldenFile: Decodable, Sendable {
     }
 
     private static func load(_ name: String) -> GoldenFile {
-        let decoder = JSONDecoder()
-        decoder.keyDecodingStrategy = .convertFromSnakeCase
         do {
-            return try decoder.decode(GoldenFile.self, from: Data(Fixtures.bytes("golden/\(name)")))
+            return try Fixtures.golden(name)
         } catch {
             preconditionFailure("\(name): \(error)")
         }

@@ -1,8 +1,3 @@
-import Foundation
-import Images
-package import Prompts
-package import Scheduling
-
 /// A golden file of LLaVA; `Tests/Fixtures/golden/README.md` says what the fields mean.
 package struct LlavaGoldenFile: Decodable, Sendable {
     package let tile: Int
@@ -14,14 +9,12 @@ package struct LlavaGoldenFile: Decodable, Sendable {
 
     /// The answers for `model`.
     package static func of(_ model: String) throws -> LlavaGoldenFile {
-        let decoder = JSONDecoder()
-        decoder.keyDecodingStrategy = .convertFromSnakeCase
-        return try decoder.decode(LlavaGoldenFile.self, from: Data(Fixtures.bytes("golden/\(model).json")))
+        try Fixtures.golden(model)
     }
 }
 
 /// A conversation and the answers of the reference.
-package struct LlavaGoldenCase: Decodable, Sendable {
+package struct LlavaGoldenCase: Decodable, GoldenConversation {
     package struct Image: Decodable, Sendable {
         package let file: String
         package let width: Int
@@ -40,19 +33,6 @@ package struct LlavaGoldenCase: Decodable, Sendable {
     package let greedyIds: [Int32]
     package let embeddingRows: [Int]?
     package let embeddings: String?
-}
 
-extension TestModel {
-    /// The planned pictures of a golden case.
-    package func images(of golden: LlavaGoldenCase) throws -> [PlannedImage] {
-        try golden.images.map {
-            try prompts.plan(Fixtures.bytes("images/\($0.file)"), maxTiles: nil, limits: ImageLimits())
-        }
-    }
-
-    /// The prompt of a golden case, from its conversation.
-    package func prompt(of golden: LlavaGoldenCase) throws -> PreparedPrompt {
-        try prompts.prompt(
-            conversation: Conversation(messages: golden.messages.map(\.prompted)), images: images(of: golden))
-    }
+    package var imageFiles: [String] { images.map(\.file) }
 }

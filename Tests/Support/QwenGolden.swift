@@ -1,8 +1,3 @@
-import Foundation
-import Images
-package import Prompts
-package import Scheduling
-
 /// A golden file of Qwen-VL; `Tests/Fixtures/golden/README.md` says what the fields mean.
 package struct QwenGoldenFile: Decodable, Sendable {
     package let patch: Int
@@ -17,15 +12,12 @@ package struct QwenGoldenFile: Decodable, Sendable {
 
     /// The answers for `model`.
     package static func of(_ model: String) throws -> QwenGoldenFile {
-        let decoder = JSONDecoder()
-        decoder.keyDecodingStrategy = .convertFromSnakeCase
-        return try decoder.decode(
-            QwenGoldenFile.self, from: Data(Fixtures.bytes("golden/\(model).json")))
+        try Fixtures.golden(model)
     }
 }
 
 /// A conversation and the answers of the reference.
-package struct QwenGoldenCase: Decodable, Sendable {
+package struct QwenGoldenCase: Decodable, GoldenConversation {
     package struct Image: Decodable, Sendable {
         package let file: String
         package let gridRows: Int
@@ -47,26 +39,6 @@ package struct QwenGoldenCase: Decodable, Sendable {
     package let embeddings: String?
     /// What the first text layers get.
     package let deepstack: [String]?
-}
 
-extension TestModel {
-    /// The planned pictures of a golden case.
-    package func images(of golden: QwenGoldenCase) throws -> [PlannedImage] {
-        try golden.images.map {
-            try prompts.plan(Fixtures.bytes("images/\($0.file)"), maxTiles: nil, limits: ImageLimits())
-        }
-    }
-
-    /// The prompt of a golden case, from its conversation.
-    package func prompt(of golden: QwenGoldenCase) throws -> PreparedPrompt {
-        try prompts.prompt(
-            conversation: Conversation(messages: golden.messages.map(\.prompted)), images: images(of: golden))
-    }
-}
-
-extension GoldenCase.Message {
-    /// The message as prompts have it.
-    var prompted: Message {
-        Message(role: role, parts: parts.map { $0.text.map { .text($0) } ?? .image })
-    }
+    package var imageFiles: [String] { images.map(\.file) }
 }
