@@ -4,5 +4,5 @@ import ArgumentParser
 struct Bench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Measures speed: of an engine in this process, or of a server over HTTP.",
-        subcommands: [BenchStep.self, BenchServe.self, BenchRanks.self])
+        subcommands: [BenchStep.self, BenchServe.self, BenchImages.self, BenchRanks.self])
 }
