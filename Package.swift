@@ -56,7 +56,7 @@ let package = Package(
         module("Nodes"),
         module("CPUBackend", ["Tensors", "Nodes", "CKernels"]),
         module("CUDABackend", ["Tensors", "CCUDA"]),
-        module("DeviceChecks", ["Tensors", "Benchmarks"]),
+        module("DeviceChecks", ["Tensors", "Benchmarks", "Images", "Models"]),
         module("Checkpoints", ["Tensors", "JSON"]),
         module("Tokenizers", ["JSON"]),
         module("Jinja"),

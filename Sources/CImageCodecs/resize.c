@@ -40,13 +40,26 @@ void vireo_free_taps(vireo_taps *taps) {
     free(taps->high);
 }
 
+/* How far a filter reaches when one output pixel stands for stretch input pixels. */
+static double support_of(int filter, double stretch) {
+    return (filter == VIREO_BILINEAR ? 1.0 : filter == VIREO_BICUBIC ? 2.0 : 3.0) * stretch;
+}
+
+static double stretch_of(size_t in, size_t out) {
+    double scale = (double)in / (double)out;
+    return scale < 1.0 ? 1.0 : scale;
+}
+
+size_t vireo_resize_tap_count(size_t in, size_t out, int filter) {
+    return ((size_t)ceil(support_of(filter, stretch_of(in, out))) * 2 + 1 + 3) & ~(size_t)3;
+}
+
 /* Computes the taps of an axis; 0 when an allocation failed. */
 static int make_taps(size_t in, size_t out, int filter, vireo_taps *taps) {
     double (*const shape)(double) = filter == VIREO_BILINEAR ? bilinear : filter == VIREO_BICUBIC ? bicubic : lanczos;
-    double reach = filter == VIREO_BILINEAR ? 1.0 : filter == VIREO_BICUBIC ? 2.0 : 3.0;
-    double scale = (double)in / (double)out, stretch = scale < 1.0 ? 1.0 : scale;
-    double support = reach * stretch;
-    size_t width = ((size_t)ceil(support) * 2 + 1 + 3) & ~(size_t)3;
+    double scale = (double)in / (double)out, stretch = stretch_of(in, out);
+    double support = support_of(filter, stretch);
+    size_t width = vireo_resize_tap_count(in, out, filter);
     double *real = malloc(width * sizeof *real);
     memset(taps, 0, sizeof *taps);
     taps->width = width;
@@ -82,6 +95,18 @@ static int make_taps(size_t in, size_t out, int filter, vireo_taps *taps) {
     }
     free(real);
     return 1;
+}
+
+int vireo_resize_taps(size_t in, size_t out, int filter, int32_t *first, int32_t *count, int32_t *weights) {
+    vireo_taps taps;
+    if (!make_taps(in, out, filter, &taps)) return VIREO_IMAGE_NO_MEMORY;
+    for (size_t i = 0; i < out; i++) {
+        first[i] = (int32_t)taps.first[i];
+        count[i] = (int32_t)taps.count[i];
+        for (size_t k = 0; k < taps.width; k++) weights[k * out + i] = taps.weights[i * taps.width + k];
+    }
+    vireo_free_taps(&taps);
+    return VIREO_IMAGE_OK;
 }
 
 static inline uint8_t clip(int32_t sum) {

@@ -9,6 +9,7 @@ package import Tensors
 package final class CUDADevice: Device, @unchecked Sendable {
     // Safe: all properties are written once; what changes is in mutexes.
     package let operators: any Operators
+    package var pictureOperators: (any PictureOperators)? { kernels }
     let stream: CUDAStream
     let compiler: KernelCompiler
     private let uploads: UploadLane

@@ -3,12 +3,16 @@ import Tensors
 /// The kernels of vision.cu.
 struct VisionKernels: Sendable {
     let patchRows, addPositions, pixelShuffle: CUDAKernel
+    let resizeRows, resizeColumns, cutSquares: CUDAKernel
 
     init(_ compiler: KernelCompiler) throws(DeviceError) {
         let module = KernelModule(source: "vision")
         patchRows = try compiler.kernel("patch_rows", module)
         addPositions = try compiler.kernel("add_positions", module)
         pixelShuffle = try compiler.kernel("pixel_shuffle", module)
+        resizeRows = try compiler.kernel("resize_rows", module)
+        resizeColumns = try compiler.kernel("resize_columns", module)
+        cutSquares = try compiler.kernel("cut_squares", module)
     }
 }
 

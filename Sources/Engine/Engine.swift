@@ -215,13 +215,15 @@ package final class Engine: Sendable {
     }
 }
 
-/// Makes the tiles of a picture when the engine needs them; it is not called when the embeddings are cached.
+/// Makes a picture when the engine needs it; it is not called when the embeddings are cached.
 package struct ImageSource: Sendable {
-    /// Decodes, resizes and cuts; may be slow, is called off the engine's thread.
-    package let tiles: @Sendable () throws(ImageError) -> ImageTiles
+    /// Decodes; may be slow, is called off the engine's thread.
+    package let picture: @Sendable () throws(ImageError) -> DecodedPicture
 
     /// Takes the work to do.
-    package init(tiles: @escaping @Sendable () throws(ImageError) -> ImageTiles) { self.tiles = tiles }
+    package init(picture: @escaping @Sendable () throws(ImageError) -> DecodedPicture) {
+        self.picture = picture
+    }
 }
 
 /// The engine's bounds.

@@ -2,28 +2,55 @@ import Images
 import Models
 import Scheduling
 
+/// A picture ready for a device.
+enum PreparedPicture: Sendable {
+    case tiles(ImageTiles)
+    case picture(DeviceCut)
+
+    /// Cut here unless `cutByDevice` says that the device may.
+    init(_ picture: DecodedPicture, cutByDevice: Bool) {
+        if cutByDevice, let cut = DeviceCut(picture) {
+            self = .picture(cut)
+        } else {
+            self = .tiles(picture.tiles)
+        }
+    }
+}
+
 /// Tiles of one picture, or all its patches, on their way through the tower.
 struct PictureTiles {
-    /// u8 [n, size, size, 3].
-    let bytes: ArraySlice<UInt8>
+    let content: Content
     let size: Int
     /// The image tokens of a picture that goes through as a whole.
     let grid: TokenGrid?
     /// Where the embeddings go.
     let pages: [PageIndex]
 
+    enum Content {
+        /// u8 [n, size, size, 3].
+        case tiles(ArraySlice<UInt8>)
+        /// So many of a picture's squares, which a device cuts.
+        case picture(DeviceCut, squares: Range<Int>)
+    }
+
     /// What `step` takes of `made`; nil when that is not all there.
-    init?(_ made: ImageTiles, _ step: VisionStep) {
-        size = made.tileSize
-        grid = made.grid
-        pages = step.pages
-        if made.grid != nil {
-            bytes = made.bytes[...]
-            return
+    init?(_ made: PreparedPicture, _ step: VisionStep) {
+        let tileCount: Int
+        switch made {
+        case .tiles(let tiles): (tileCount, size, grid) = (tiles.tileCount, tiles.tileSize, tiles.grid)
+        case .picture(let whole):
+            let cut = whole.picture.cut
+            (tileCount, size, grid) = (cut.squares.count, cut.side, cut.grid)
         }
-        guard made.tileCount >= step.tiles.upperBound else { return nil }
-        let tileBytes = Self.byteCount(ofSide: size)
-        bytes = made.bytes[(step.tiles.lowerBound * tileBytes)..<(step.tiles.upperBound * tileBytes)]
+        pages = step.pages
+        let range = grid == nil ? step.tiles : 0..<tileCount
+        guard tileCount >= range.upperBound else { return nil }
+        switch made {
+        case .tiles(let tiles):
+            let tileBytes = Self.byteCount(ofSide: size)
+            content = .tiles(tiles.bytes[(range.lowerBound * tileBytes)..<(range.upperBound * tileBytes)])
+        case .picture(let whole): content = .picture(whole, squares: range)
+        }
     }
 
     /// As much as can be in a step of at most `pageCount` pages, grey; a picture as a whole may take `mostPages`.
@@ -55,12 +82,12 @@ struct PictureTiles {
             (self.grid, size) = (grid, cut.tileSize)
             pages = (0..<PageIndex((grid.count + cut.tokensPerPage - 1) / cut.tokensPerPage)).map(\.self)
         }
-        bytes = [UInt8](repeating: 127, count: count * Self.byteCount(ofSide: size))[...]
+        content = .tiles([UInt8](repeating: 127, count: count * Self.byteCount(ofSide: size))[...])
     }
 
     /// Takes all of it as it is.
     init(bytes: ArraySlice<UInt8>, size: Int, grid: TokenGrid?, pages: [PageIndex]) {
-        self.bytes = bytes
+        content = .tiles(bytes)
         self.size = size
         self.grid = grid
         self.pages = pages
@@ -69,7 +96,7 @@ struct PictureTiles {
     /// What one tower may take of it at the least: a tile, or the picture as a whole.
     func units() -> [PictureTiles] {
         guard grid == nil else { return [self] }
-        let tileBytes = Self.byteCount(ofSide: size)
+        let bytes = self.bytes, tileBytes = Self.byteCount(ofSide: size)
         return pages.enumerated().map { index, page in
             let start = bytes.startIndex + index * tileBytes
             return PictureTiles(
@@ -80,8 +107,24 @@ struct PictureTiles {
     /// Bytes of a tile or patch.
     static func byteCount(ofSide size: Int) -> Int { size * size * 3 }
 
+    /// u8 [n, size, size, 3]; a picture that was left to a device is cut here after all.
+    var bytes: ArraySlice<UInt8> {
+        switch content {
+        case .tiles(let bytes): return bytes
+        case .picture(let whole, let squares):
+            let tileBytes = Self.byteCount(ofSide: size)
+            return whole.picture.tiles.bytes[
+                (squares.lowerBound * tileBytes)..<(squares.upperBound * tileBytes)]
+        }
+    }
+
     /// Tiles or patches.
-    var tileCount: Int { bytes.count / Self.byteCount(ofSide: size) }
+    var tileCount: Int {
+        switch content {
+        case .tiles(let bytes): bytes.count / Self.byteCount(ofSide: size)
+        case .picture(_, let squares): squares.count
+        }
+    }
 
     /// Embeddings it becomes, with pages of `rows`.
     func tokenCount(rowsPerPage rows: Int) -> Int { grid?.count ?? pages.count * rows }

@@ -128,6 +128,10 @@ final class Rank {
             try encode([picture])
             try enqueue([])
             _ = try collect()
+            if cutsPictures {
+                workspace.reset()
+                _ = try workspace.take([picture.bytes.count + DeviceCut.mostBytes], .u8)
+            }
         }
         let longest = min(limits.tokensPerStep, limits.chunkSize, limits.sequenceLength)
         try warmUp(
@@ -166,6 +170,9 @@ final class Rank {
 
     /// Whether a step may be enqueued before the one before is collected.
     var runsAhead: Bool { device.isAsynchronous }
+
+    /// Whether it takes pictures that are not cut.
+    var cutsPictures: Bool { device.pictureOperators != nil }
 
     /// Puts tiles through the tower, all at once, and stores their embeddings.
     ///
@@ -248,7 +255,14 @@ final class Rank {
         let input = try workspace.take([pictures.reduce(0) { $0 + $1.tileCount }, size, size, 3], .u8)
         var first = 0
         for picture in pictures {
-            device.write(picture.bytes, to: input[first..<(first + picture.tileCount)])
+            let out = input[first..<(first + picture.tileCount)]
+            if case .picture(let whole, let squares) = picture.content,
+                let operators = device.pictureOperators
+            {
+                try whole.run(squares, on: device, with: operators, workspace: workspace, out: out)
+            } else {
+                device.write(picture.bytes, to: out)
+            }
             first += picture.tileCount
         }
         let encoded = try model.encode(

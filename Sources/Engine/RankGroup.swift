@@ -42,6 +42,9 @@ final class RankGroup {
     /// Whether a step may be enqueued before the one before is collected.
     var runsAhead: Bool { first.runsAhead }
 
+    /// Whether it takes pictures that are not cut; several ranks take tiles, of which each has its share.
+    var cutsPictures: Bool { others.isEmpty && nodes.isEmpty && first.cutsPictures }
+
     func warmUp() throws(DeviceError) {
         if !others.isEmpty {
             try first.run(.rehearse)

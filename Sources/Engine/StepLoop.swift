@@ -25,7 +25,7 @@ final class StepLoop: @unchecked Sendable {
     private let shared: SharedImages?
     private var requests: [RequestID: OpenRequest] = [:]
     /// The tiles of pictures that are on their way through the tower.
-    private var tiles: [ImageKey: ImageTiles] = [:]
+    private var tiles: [ImageKey: PreparedPicture] = [:]
     /// The step under way.
     private var flight: Flight?
 
@@ -45,7 +45,7 @@ final class StepLoop: @unchecked Sendable {
     enum Command: Sendable {
         case submit(Submission)
         case cancel(RequestID)
-        case prepared(ImageKey, Result<ImageTiles, ImageError>)
+        case prepared(ImageKey, Result<PreparedPicture, ImageError>)
         case found(ImageKey, ArraySlice<UInt8>)
         /// A device is known to be lost though no step has found out.
         case broken(DeviceError)
@@ -89,14 +89,15 @@ final class StepLoop: @unchecked Sendable {
         decoderCount = decoders
         if let shared { guard shared.start() else { return false } }
         for _ in 0..<decoders {
-            let started = DedicatedThread.start { [decodes, commands, shared] in
+            let started = DedicatedThread.start { [decodes, commands, shared, cuts = rank.cutsPictures] in
                 while let job = decodes.takeOne() {
                     if let rows = shared?.find(job.key, rowCount: job.rowCount) {
                         commands.post(.found(job.key, rows))
                         continue
                     }
                     do throws(ImageError) {
-                        commands.post(.prepared(job.key, .success(try job.source.tiles())))
+                        let picture = PreparedPicture(try job.source.picture(), cutByDevice: cuts)
+                        commands.post(.prepared(job.key, .success(picture)))
                     } catch {
                         commands.post(.prepared(job.key, .failure(error)))
                     }

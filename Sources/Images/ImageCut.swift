@@ -103,12 +103,12 @@ package enum ImagePlan: Sendable, Hashable {
         }
     }
 
-    /// Resizes and cuts `pixels`.
-    package func cut(_ pixels: Pixels) -> ImageTiles {
+    /// How the picture is resized and cut.
+    package var cut: PictureCut {
         switch self {
-        case .tiles(let plan, _): ImageTiles(pixels, plan: plan)
-        case .patches(let plan): ImageTiles(pixels, plan: plan)
-        case .views(let plan): ImageTiles(pixels, plan: plan)
+        case .tiles(let plan, _): plan.cut
+        case .patches(let plan): plan.cut
+        case .views(let plan): plan.cut
         }
     }
 }

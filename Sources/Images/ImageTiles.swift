@@ -9,55 +9,37 @@ package struct ImageTiles: Sendable, Hashable {
     /// The image tokens of a picture that goes through the tower as a whole; nil for tiles, which do one by one.
     package let grid: TokenGrid?
 
-    init(tileCount: Int, tileSize: Int, bytes: [UInt8], grid: TokenGrid?) {
-        self.tileCount = tileCount
-        self.tileSize = tileSize
-        self.bytes = bytes
-        self.grid = grid
-    }
+    /// Resizes and cuts `pixels` as `plan` says.
+    package init(_ pixels: Pixels, plan: some PicturePlan) { self.init(pixels, plan.cut) }
 
-    /// Resizes `pixels` to the grid of `plan`, cuts it row by row, and adds the thumbnail if there is one.
-    package init(_ pixels: Pixels, plan: TilingPlan, filter: ResizeFilter = .bicubic) {
-        let size = plan.tileSize
-        let image = resize(pixels, toWidth: plan.columns * size, height: plan.rows * size, filter: filter)
+    /// Resizes and cuts `pixels`.
+    package init(_ pixels: Pixels, _ cut: PictureCut) {
+        let images = cut.sizes.map {
+            resize(pixels, toWidth: $0.width, height: $0.height, filter: cut.filter)
+        }
         var bytes: [UInt8] = []
-        bytes.reserveCapacity(plan.tileCount * size * size * 3)
-        for row in 0..<plan.rows {
-            for column in 0..<plan.columns {
-                for line in 0..<size {
-                    let start = ((row * size + line) * image.width + column * size) * 3
-                    bytes += image.bytes[start..<(start + size * 3)]
-                }
-            }
-        }
-        if plan.hasThumbnail {
-            bytes += resize(pixels, toWidth: size, height: size, filter: filter).bytes
-        }
-        tileCount = plan.tileCount
-        tileSize = size
+        bytes.reserveCapacity(cut.squares.count * cut.side * cut.side * 3)
+        for square in cut.squares { bytes.append(square, of: images[square.size], side: cut.side) }
+        tileCount = cut.squares.count
+        tileSize = cut.side
         self.bytes = bytes
-        grid = nil
+        grid = cut.grid
     }
 }
 
-extension ImageTiles {
-    /// Resizes `pixels` and cuts them into patches: those of a token together, row by row, tokens in the tower's order.
-    package init(_ pixels: Pixels, plan: PatchPlan, filter: ResizeFilter = .bicubic) {
-        let (size, merge, grid) = (plan.options.patchSize, plan.options.mergeSize, plan.grid)
-        let side = plan.options.tokenSize
-        let image = resize(pixels, toWidth: grid.columns * side, height: grid.rows * side, filter: filter)
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(image.bytes.count)
-        for token in grid.order(window: plan.options.window).tokens {
-            let (row, column) = (token / grid.columns, token % grid.columns)
-            for patch in 0..<(merge * merge) {
-                let top = row * side + patch / merge * size, left = column * side + patch % merge * size
-                for line in top..<(top + size) {
-                    let start = (line * image.width + left) * 3
-                    bytes += image.bytes[start..<(start + size * 3)]
-                }
+extension [UInt8] {
+    /// Appends `square` of `image`, row by row, black where it reaches beyond.
+    fileprivate mutating func append(_ square: PictureCut.Square, of image: Pixels, side: Int) {
+        let columns = (square.left..<(square.left + side)).clamped(to: 0..<image.width)
+        for row in square.top..<(square.top + side) {
+            guard (0..<image.height).contains(row), !columns.isEmpty else {
+                self += repeatElement(0, count: side * 3)
+                continue
             }
+            let start = row * image.width
+            self += repeatElement(0, count: (columns.lowerBound - square.left) * 3)
+            self += image.bytes[((start + columns.lowerBound) * 3)..<((start + columns.upperBound) * 3)]
+            self += repeatElement(0, count: (square.left + side - columns.upperBound) * 3)
         }
-        self.init(tileCount: grid.count * merge * merge, tileSize: size, bytes: bytes, grid: grid)
     }
 }

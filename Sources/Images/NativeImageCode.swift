@@ -79,24 +79,34 @@ enum NativeImageCode {
     static func resize(
         _ pixels: Pixels, toWidth width: Int, height: Int, filter: ResizeFilter, portable: Bool = false,
     ) -> Pixels {
-        let code =
-            switch filter {
-            case .bilinear: VIREO_BILINEAR
-            case .bicubic: VIREO_BICUBIC
-            case .lanczos: VIREO_LANCZOS
-            }
         let byteCount = width * height * 3
         let bytes = unsafe [UInt8](unsafeUninitializedCapacity: byteCount) { out, count in
             // Safe: `Pixels` holds width × height × 3 bytes, and the out buffer as many of the new size.
             let status = unsafe pixels.bytes.withUnsafeBufferPointer { source in
                 unsafe vireo_resize_rgb8(
                     source.baseAddress, pixels.width, pixels.height, out.baseAddress, width, height,
-                    Int32(code), portable ? 1 : 0)
+                    filter.code, portable ? 1 : 0)
             }
             precondition(status == Int32(VIREO_IMAGE_OK), "resizing found no memory")
             count = byteCount
         }
         return Pixels(width: width, height: height, bytes: bytes)
+    }
+
+    /// The taps of `count` output pixels of an axis of `length` pixels, both above zero: how many each has, zero-filled
+    /// [taps, count] weights, and where each begins and ends.
+    static func taps(from length: Int, to count: Int, filter: ResizeFilter) -> ResizeTaps {
+        let tapCount = vireo_resize_tap_count(length, count, filter.code)
+        var first = [Int32](repeating: 0, count: count), used = first
+        // Safe: C writes `count` numbers to the first two, and as many for each tap to the last.
+        let weights = unsafe [Int32](unsafeUninitializedCapacity: tapCount * count) { weights, written in
+            let status = unsafe vireo_resize_taps(
+                length, count, filter.code, &first, &used, weights.baseAddress)
+            precondition(status == Int32(VIREO_IMAGE_OK), "resizing found no memory")
+            written = tapCount * count
+        }
+        let end = zip(first, used).map(+).max() ?? 0
+        return ResizeTaps(tapCount: tapCount, first: first, weights: weights, end: Int(end))
     }
 
     /// Decodes whole groups of four characters; nil when one is outside the alphabet.
@@ -125,6 +135,17 @@ enum NativeImageCode {
             // Safe: the out buffer has the 32 bytes of a digest.
             unsafe vireo_sha256_end(&hash, out.baseAddress)
             count = 32
+        }
+    }
+}
+
+extension ResizeFilter {
+    /// Its number in C.
+    fileprivate var code: Int32 {
+        switch self {
+        case .bilinear: Int32(VIREO_BILINEAR)
+        case .bicubic: Int32(VIREO_BICUBIC)
+        case .lanczos: Int32(VIREO_LANCZOS)
         }
     }
 }

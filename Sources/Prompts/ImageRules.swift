@@ -39,8 +39,8 @@ package struct ImageRules: Sendable {
         let key = ContentKey(encoded: encoded, preprocessing: plan.name, model: modelIdentity)
         return PlannedImage(
             key: ImageKey(digest: key.bytes), tokenCount: plan.tokenCount, columns: plan.columns,
-            tiles: { () throws(ImageError) -> ImageTiles in
-                plan.cut(try decoder.decode(encoded, limits: limits))
+            picture: { () throws(ImageError) -> DecodedPicture in
+                DecodedPicture(try decoder.decode(encoded, limits: limits), plan.cut)
             })
     }
 
@@ -52,6 +52,6 @@ package struct ImageRules: Sendable {
         let key = ContentKey(encoded: [], preprocessing: "\(width)x\(height)", model: modelIdentity)
         return PlannedImage(
             key: ImageKey(digest: key.bytes), tokenCount: plan.tokenCount, columns: plan.columns,
-            tiles: { () throws(ImageError) -> ImageTiles in throw .empty })
+            picture: { () throws(ImageError) -> DecodedPicture in throw .empty })
     }
 }

@@ -9,17 +9,17 @@ package struct PlannedImage: Sendable {
     package let tokenCount: Int
     /// Image tokens beside one another; nil where they have no places in two dimensions.
     package let columns: Int?
-    /// Decodes, resizes and cuts the picture.
-    package let tiles: @Sendable () throws(ImageError) -> ImageTiles
+    /// Decodes the picture and says how it is cut.
+    package let picture: @Sendable () throws(ImageError) -> DecodedPicture
 
     /// Takes what a planner found.
     package init(
         key: ImageKey, tokenCount: Int, columns: Int? = nil,
-        tiles: @escaping @Sendable () throws(ImageError) -> ImageTiles,
+        picture: @escaping @Sendable () throws(ImageError) -> DecodedPicture,
     ) {
         self.key = key
         self.tokenCount = tokenCount
         self.columns = columns
-        self.tiles = tiles
+        self.picture = picture
     }
 }

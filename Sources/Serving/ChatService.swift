@@ -122,7 +122,7 @@ struct ChatService: Sendable {
         }
         do throws(AdmissionError) {
             return try engine.submit(
-                prompt, images: planned.map { ImageSource(tiles: $0.tiles) }, sampling: sampling,
+                prompt, images: planned.map { ImageSource(picture: $0.picture) }, sampling: sampling,
                 count: request.answerCount)
         } catch .sampling(let error) {
             throw ServingError(error, param: request.params.path(ofSampling: error.parameter))

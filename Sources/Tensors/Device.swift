@@ -12,6 +12,8 @@ package protocol Device: Sendable {
     var preferredTilesPerStep: Int { get }
     /// The operators of this device.
     var operators: any Operators { get }
+    /// Its operators on pictures; nil where these are cut by the host.
+    var pictureOperators: (any PictureOperators)? { get }
 
     /// Throws for attention heads it has no kernels for: of `headDim` values, of which `turningPairs` pairs turn.
     func checkHeads(headDim: Int, turningPairs: Int) throws(DeviceError)
@@ -95,6 +97,8 @@ package enum DeviceError: Error, Hashable, Sendable {
 }
 
 extension Device {
+    package var pictureOperators: (any PictureOperators)? { nil }
+
     /// An uninitialised-looking (in fact zero-filled) tensor of its own storage.
     package func makeTensor(_ shape: Shape, _ elementType: ElementType) throws(DeviceError) -> Tensor {
         let storage = try allocate(byteCount: max(64, shape.elementCount * elementType.byteCount))

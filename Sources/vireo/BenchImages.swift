@@ -49,7 +49,7 @@ struct BenchImages: ParsableCommand {
         let decoding = try time { () throws(ImageError) in
             pixels = try LibraryImageDecoder().decode(file, limits: ImageLimits())
         }
-        let cutting = try time { () throws(ImageError) in tileCount = plan.cut(pixels).tileCount }
+        let cutting = try time { () throws(ImageError) in tileCount = ImageTiles(pixels, plan.cut).tileCount }
         let megapixels = Double(header.width * header.height) / 1e6
         print("\(path): \(header.width)x\(header.height), \(file.count) bytes, \(tileCount) tiles")
         for (what, seconds) in [

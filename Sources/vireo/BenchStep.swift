@@ -95,7 +95,7 @@ struct BenchStep: AsyncParsableCommand {
             tokens = planned.tokenCount
             let prompt = try loaded.prompts.prompt(text: "<image>", images: [planned], addSpecialTokens: true)
             let stream = try engine.submit(
-                prompt, images: [ImageSource(tiles: planned.tiles)],
+                prompt, images: [ImageSource(picture: planned.picture)],
                 sampling: SamplingParameters(maxNewTokens: 1))
             let answer = try await Self.times(of: stream, sent: Self.now)
             // The first one warms up.

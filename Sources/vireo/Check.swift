@@ -133,7 +133,7 @@ struct Check: AsyncParsableCommand {
                 let planned = try loaded.prompts.plan(file, maxTiles: nil, limits: ImageLimits())
                 let prompt = try loaded.prompts.prompt(
                     text: "<image>", images: [planned], addSpecialTokens: true)
-                prompts.append((prompt, [ImageSource(tiles: planned.tiles)]))
+                prompts.append((prompt, [ImageSource(picture: planned.picture)]))
             }
         }
         let results = try await LoadedModel.running(engine) {

@@ -88,7 +88,7 @@ struct Generate: AsyncParsableCommand {
             throw StartError(error.message)
         }
         return try engine.submit(
-            prepared, images: images.map { ImageSource(tiles: $0.tiles) }, sampling: sampling)
+            prepared, images: images.map { ImageSource(picture: $0.picture) }, sampling: sampling)
     }
 
     private func conversation(_ imageCount: Int) -> Conversation {

@@ -65,7 +65,7 @@ struct EngineTests {
         let engine = try model.makeEngine { $0.imageCapacity = 2 }
         let spans = (0..<3).map { ImageSpan(key: key(UInt8($0)), start: Int($0) * 20, tokenCount: 16) }
         let prompt = PreparedPrompt(tokenIDs: Array(repeating: 5, count: 70), images: spans)
-        let source = ImageSource(tiles: { () throws(ImageError) in throw .empty })
+        let source = ImageSource(picture: { () throws(ImageError) in throw .empty })
         #expect(throws: AdmissionError.tooManyImages(count: 3, limit: 2)) {
             try engine.submit(prompt, images: [source, source, source], sampling: greedy(1))
         }
@@ -77,7 +77,7 @@ struct EngineTests {
         let prompt = PreparedPrompt(
             tokenIDs: Array(repeating: 5, count: 20),
             images: [ImageSpan(key: key(1), start: 0, tokenCount: 16)])
-        let broken = ImageSource(tiles: { () throws(ImageError) in throw .corrupt(.png) })
+        let broken = ImageSource(picture: { () throws(ImageError) in throw .corrupt(.png) })
         let stream = try engine.submit(prompt, images: [broken], sampling: greedy(4))
         let other = try engine.submit(PreparedPrompt(tokenIDs: [5, 6]), images: [], sampling: greedy(4))
         await #expect(throws: GenerationError.image(index: 0, .corrupt(.png))) { try await Answer(stream) }

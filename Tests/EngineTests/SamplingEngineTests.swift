@@ -184,7 +184,7 @@ struct SamplingEngineTests {
         let engine = try model.makeEngine()
         let golden = try #require(GoldenFile.of("internvl-qwen2-hf").cases.first { $0.name == "one-tile" })
         let prompt = try model.prompt(of: golden)
-        let images = try model.images(of: golden).map { ImageSource(tiles: $0.tiles) }
+        let images = try model.images(of: golden).map { ImageSource(picture: $0.picture) }
         let report = try SamplingParameters(maxNewTokens: 1, promptLogprobCount: 0)
         let told = try await Answer(engine.submit(prompt, images: images, sampling: report)).prompt
         let pictures = prompt.images.flatMap(\.range)

@@ -10,7 +10,7 @@ import Testing
     private func pictures(_ golden: LlavaGoldenCase, _ cut: ImageCut) throws -> [ImageTiles] {
         try golden.images.map { image in
             let pixels = try Fixtures.pixels(image.file)
-            return cut.plan(width: pixels.width, height: pixels.height).cut(pixels)
+            return ImageTiles(pixels, cut.plan(width: pixels.width, height: pixels.height).cut)
         }
     }
 

@@ -40,7 +40,7 @@ struct GoldenPromptTests {
         let model = try TestModel("internvl-qwen2-hf")
         for golden in cases("internvl-qwen2-hf") {
             for (image, planned) in zip(golden.images, try model.images(of: golden)) {
-                let tiles = try planned.tiles()
+                let tiles = try planned.picture().tiles
                 #expect(tiles.tileCount == image.tiles)
                 #expect(
                     SHA256.hexadecimal(SHA256.digest(of: tiles.bytes)) == image.tilesSha256, "\(image.file)")

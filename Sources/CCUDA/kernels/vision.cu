@@ -7,12 +7,6 @@ enum { WEIGHT_BITS = 22 };
 
 static __device__ __forceinline__ u32 clip(int sum) { return (u32)min(max(sum >> WEIGHT_BITS, 0), 255); }
 
-// Where pixel (x, y) goes of a picture of `width` that is cut row by row into [tileHeight, tileWidth, 3].
-static __device__ __forceinline__ u64 tiled(int x, int y, int width, int tileWidth, int tileHeight) {
-    const u64 tile = (u64)(y / tileHeight) * (width / tileWidth) + x / tileWidth;
-    return ((tile * tileHeight + y % tileHeight) * tileWidth + x % tileWidth) * 3;
-}
-
 // Rows of the picture that share a load of the weights.
 #ifndef RESIZE_ROWS
 #define RESIZE_ROWS 4
@@ -21,10 +15,9 @@ static __device__ __forceinline__ u64 tiled(int x, int y, int width, int tileWid
 // out(x, y) = clip(½ + Σₖ source[top + y, first[x] + k] · weights[k, x]) for x < outWidth, y < rows
 //
 // source is u8 [height, width, 3], aligned to 4 bytes; weights i32 [taps, outWidth], zeros past a pixel's
-// last tap; taps is a multiple of 4. out is cut into tiles of tileWidth × tileHeight; one tile of outWidth ×
-// rows is the picture itself.
+// last tap; taps is a multiple of 4; out is u8 [rows, outWidth, 3].
 KERNEL resize_rows(const u8 *source, u8 *out, const int *first, const int *weights, int taps, int width,
-                   int height, int top, int rows, int outWidth, int tileWidth, int tileHeight) {
+                   int height, int top, int rows, int outWidth) {
     let_next_begin();
     previous_done();
     const int x = blockIdx.x * blockDim.x + threadIdx.x;
@@ -69,7 +62,7 @@ KERNEL resize_rows(const u8 *source, u8 *out, const int *first, const int *weigh
 #pragma unroll
         for (int r = 0; r < RESIZE_ROWS; r++) {
             if (y + r >= rows) continue;
-            u8 *pixel = out + tiled(x, y + r, outWidth, tileWidth, tileHeight);
+            u8 *pixel = out + ((u64)(y + r) * outWidth + x) * 3;
             pixel[0] = (u8)clip(red[r]);
             pixel[1] = (u8)clip(green[r]);
             pixel[2] = (u8)clip(blue[r]);
@@ -81,7 +74,7 @@ KERNEL resize_rows(const u8 *source, u8 *out, const int *first, const int *weigh
 template <int N>
 static __device__ __forceinline__ void columns_of(const u8 *source, u8 *out, const int *first,
                                                   const int *weights, int taps, int width, int height,
-                                                  int outHeight, int tileWidth, int tileHeight) {
+                                                  int outHeight) {
     const int byte = (blockIdx.x * blockDim.x + threadIdx.x) * N;
     if (byte >= width * 3) return;
     for (int y = blockIdx.y; y < outHeight; y += gridDim.y) {
@@ -96,7 +89,7 @@ static __device__ __forceinline__ void columns_of(const u8 *source, u8 *out, con
 #pragma unroll
             for (int i = 0; i < N; i++) sum[i] += (int)(bytes >> 8 * i & 255) * weight;
         }
-        u8 *to = out + tiled(byte / 3, y, width, tileWidth, tileHeight) + byte % 3;
+        u8 *to = out + (u64)y * width * 3 + byte;
         if constexpr (N == 4)
             *(u32 *)to = clip(sum[0]) | clip(sum[1]) << 8 | clip(sum[2]) << 16 | clip(sum[3]) << 24;
         else *to = (u8)clip(sum[0]);
@@ -105,16 +98,34 @@ static __device__ __forceinline__ void columns_of(const u8 *source, u8 *out, con
 
 // out(x, y) = clip(½ + Σₖ source[first[y] + k, x] · weights[k, y]) for y < outHeight
 //
-// source is u8 [height, width, 3]; weights i32 [taps, outHeight], zeros past a line's last tap. out is cut
-// into tiles of tileWidth × tileHeight; one tile of width × outHeight is the picture itself. The one tap 2²²
-// at first[y] = y copies.
+// source is u8 [height, width, 3], out u8 [outHeight, width, 3], both aligned to 4 bytes; weights i32 [taps,
+// outHeight], zeros past a line's last tap.
 KERNEL resize_columns(const u8 *source, u8 *out, const int *first, const int *weights, int taps, int width,
-                      int height, int outHeight, int tileWidth, int tileHeight) {
+                      int height, int outHeight) {
     let_next_begin();
     previous_done();
-    if (tileWidth % 4 == 0)
-        columns_of<4>(source, out, first, weights, taps, width, height, outHeight, tileWidth, tileHeight);
-    else columns_of<1>(source, out, first, weights, taps, width, height, outHeight, tileWidth, tileHeight);
+    if (width % 4 == 0) columns_of<4>(source, out, first, weights, taps, width, height, outHeight);
+    else columns_of<1>(source, out, first, weights, taps, width, height, outHeight);
+}
+
+// out[n, y, x] = the pixel at (left + x, top + y) of the square's picture, 0 beyond it
+//
+// squares is i32 [count, 5]: the byte of `images` at which the picture begins, its width and height, left and
+// top; out is u8 [count, side, side, 3]. Blocks along y share the lines of a square.
+KERNEL cut_squares(const u8 *images, const int *squares, u8 *out, int count, int side) {
+    let_next_begin();
+    previous_done();
+    const int n = blockIdx.x;
+    if (n >= count) return;
+    const int *square = squares + (u64)n * 5;
+    const u8 *image = images + square[0];
+    const int width = square[1], height = square[2], left = square[3], top = square[4];
+    u8 *to = out + (u64)n * side * side * 3;
+    for (int i = blockIdx.y * blockDim.x + threadIdx.x; i < side * side * 3; i += gridDim.y * blockDim.x) {
+        const int line = i / (side * 3), byte = i % (side * 3), x = left + byte / 3, y = top + line;
+        const int isInside = x >= 0 && x < width && y >= 0 && y < height;
+        to[i] = isInside ? image[((long long)y * width + left) * 3 + byte] : 0;
+    }
 }
 
 // MARK: Tiles to rows

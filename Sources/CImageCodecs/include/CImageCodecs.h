@@ -42,6 +42,12 @@ enum { VIREO_BILINEAR = 0, VIREO_BICUBIC = 1, VIREO_LANCZOS = 2 };
 int vireo_resize_rgb8(const uint8_t *source, size_t width, size_t height,
                       uint8_t *out, size_t out_width, size_t out_height, int filter, int portable);
 
+/* How many taps an output pixel has at most when in pixels become out, rounded up to a multiple of 4. */
+size_t vireo_resize_tap_count(size_t in, size_t out, int filter);
+/* Writes for each output pixel its first input and how many there are to first and count, [out], and its weights, of 22
+   fractional bits, to weights, [tap count, out], zeros past the last. Answers VIREO_IMAGE_OK or VIREO_IMAGE_NO_MEMORY. */
+int vireo_resize_taps(size_t in, size_t out, int filter, int32_t *first, int32_t *count, int32_t *weights);
+
 /* Decodes count characters (a multiple of 4, without padding) of base64 into count / 4 * 3 bytes; 0 when one of them
    is outside the standard alphabet, else 1. */
 int vireo_base64_decode(const uint8_t *text, size_t count, uint8_t *out);
