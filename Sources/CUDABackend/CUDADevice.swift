@@ -35,7 +35,8 @@ package final class CUDADevice: Device, @unchecked Sendable {
         try compiler.loadAll()
         uploads = try UploadLane(stream: stream, parts: 8, partByteCount: 4 << 20)
         lanes = LanePool(stream: stream)
-        let matmul = try Matmul(stream: stream, workspace: Self.storage(stream, byteCount: 64 << 20))
+        let matmul = try Matmul(
+            stream: stream, workspace: Self.storage(stream, byteCount: 64 << 20), store: store)
         kernels = try CUDAOperators(stream: stream, compiler: compiler, matmul: matmul)
         operators = kernels
     }
@@ -183,6 +184,12 @@ package final class CUDADevice: Device, @unchecked Sendable {
     }
 
     // MARK: Repeated work
+
+    package func learn(_ body: () throws(DeviceError) -> Void) throws(DeviceError) {
+        // Times say nothing beside the work of another rank.
+        guard !sharesGPU.load(ordering: .relaxed) else { return try body() }
+        try kernels.matmul.tune(after: body)
+    }
 
     /// Records of work; all of the same generation.
     private struct Replays {

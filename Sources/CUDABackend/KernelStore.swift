@@ -1,6 +1,6 @@
 import Glibc
 
-/// Compiled kernels on disk, each in a file named by a hash of all that it depends on.
+/// Compiled kernels, and what was found out about the GPU, on disk: each in a file named by a hash of all that it depends on.
 ///
 /// A file that is missing, damaged or for something else is as good as none; what cannot be written is not kept.
 struct KernelStore: Sendable {

@@ -7,21 +7,13 @@ import Tensors
 /// Thread-safe as far as one queue is.
 final class Matmul: @unchecked Sendable {
     // Safe: the handle is written once and may be used by any thread; the choices are in a mutex.
-    private let stream: CUDAStream
+    let stream: CUDAStream
     private let handle: UInt
-    private let workspace: Storage
-    private let choices = Mutex<[Key: vireo_matmul_choice]>([:])
+    let workspace: Storage
+    let store: KernelStore
+    let choices = Mutex(ProductChoices())
 
-    private struct Key: Hashable {
-        let rows: Int
-        let outputs: Int
-        let inputs: Int
-        let outIsFloat: Bool
-        let hasBias: Bool
-        let adds: Bool
-    }
-
-    init(stream: CUDAStream, workspace: Storage) throws(DeviceError) {
+    init(stream: CUDAStream, workspace: Storage, store: KernelStore) throws(DeviceError) {
         stream.enter()
         var handle: UnsafeMutableRawPointer?
         guard unsafe stream.libraries.blas.create(&handle) == 0 else {
@@ -30,6 +22,7 @@ final class Matmul: @unchecked Sendable {
         self.handle = UInt(bitPattern: handle)
         self.stream = stream
         self.workspace = workspace
+        self.store = store
     }
 
     /// Enqueues out[t, n] = Σₖ x[t, k] · w[n, k] + bias[n], plus what is in out when it `adds`.
@@ -38,53 +31,60 @@ final class Matmul: @unchecked Sendable {
     func multiply(_ x: Tensor, _ w: Tensor, bias: Tensor?, adds: Bool, out: Tensor) {
         let rows = x.elementCount / max(1, w.shape.columnCount)
         guard rows > 0 else { return }
-        let key = Key(
-            rows: Self.bucket(rows), outputs: w.shape[0], inputs: w.shape[1],
-            outIsFloat: out.elementType == .f32,
+        let product = Product(
+            outputs: w.shape[0], inputs: w.shape[1], outIsFloat: out.elementType == .f32,
             hasBias: bias != nil, adds: adds)
+        let call = ProductCall(rows: rows, x: x, w: w, bias: bias, out: out)
+        choices.withLock { $0.note(call, of: product) }
         stream.enter()
-        var shape = vireo_matmul_shape(
-            rows: Int64(key.rows), outputs: Int64(key.outputs), inputs: Int64(key.inputs),
-            out_is_f32: key.outIsFloat ? 1 : 0, has_bias: key.hasBias ? 1 : 0, adds: adds ? 1 : 0)
-        guard var choice = choice(key, &shape) else {
-            stream.note(1, "choosing a product of \(key.outputs) × \(key.inputs)")
+        guard let choice = choice(product, rows: rows) else {
+            stream.note(1, "choosing a product of \(product.outputs) × \(product.inputs)")
             return
-        }
-        shape.rows = Int64(rows)
-        var blas = stream.libraries.blas
-        func run() -> Int32 {
-            unsafe vireo_matmul(
-                &blas, UnsafeMutableRawPointer(bitPattern: handle), &shape, &choice, UInt64(x.address),
-                UInt64(w.address), UInt64(bias?.address ?? 0), UInt64(out.address), UInt64(workspace.address),
-                workspace.byteCount, stream.handle)
         }
         let work = KernelWork(
             bytes: x.byteCount + w.byteCount + out.byteCount * (adds ? 2 : 1),
-            operations: 2 * rows * key.outputs * key.inputs)
-        stream.profile.measure("cuBLASLt \(key.outputs) × \(key.inputs)", work, on: stream) {
-            var status = run()
-            if status != 0, let exact = first(&shape) {
-                // What was chosen for more rows need not do for these.
-                choice = exact
-                status = run()
+            operations: 2 * rows * product.outputs * product.inputs)
+        stream.profile.measure("cuBLASLt \(product.outputs) × \(product.inputs)", work, on: stream) {
+            var status = run(product, call, choice)
+            // What was chosen for more rows need not do for these.
+            if status != 0, let exact = guesses(product, rows: rows, atMost: 1).first {
+                status = run(product, call, exact)
             }
-            stream.note(status, "a product of \(rows) × \(key.outputs) × \(key.inputs)")
+            stream.note(status, "a product of \(rows) × \(product.outputs) × \(product.inputs)")
         }
     }
 
-    private func choice(_ key: Key, _ shape: inout vireo_matmul_shape) -> vireo_matmul_choice? {
-        if let known = choices.withLock({ $0[key] }) { return known }
-        let found = first(&shape)
-        if let found { choices.withLock { $0[key] = found } }
+    /// Enqueues `call` by `choice`; answers an error or 0.
+    func run(_ product: Product, _ call: ProductCall, _ choice: vireo_matmul_choice) -> Int32 {
+        var blas = stream.libraries.blas, shape = product.shape(rows: call.rows), choice = choice
+        return unsafe vireo_matmul(
+            &blas, UnsafeMutableRawPointer(bitPattern: handle), &shape, &choice, UInt64(call.x.address),
+            UInt64(call.w.address), UInt64(call.bias?.address ?? 0), UInt64(call.out.address),
+            UInt64(workspace.address), workspace.byteCount, stream.handle)
+    }
+
+    private func choice(_ product: Product, rows: Int) -> vireo_matmul_choice? {
+        let bucket = Self.bucket(rows)
+        if choices.withLock({ $0.isNew(product) }) {
+            let kept = kept(product)
+            choices.withLock { $0.keep(kept, of: product) }
+        }
+        if let known = choices.withLock({ $0.choice(product, rows: bucket) }) { return known }
+        let found = guesses(product, rows: bucket, atMost: 1).first
+        if let found { choices.withLock { $0.guess(found, product, rows: bucket) } }
         return found
     }
 
-    private func first(_ shape: inout vireo_matmul_shape) -> vireo_matmul_choice? {
-        var blas = stream.libraries.blas
-        var choice = vireo_matmul_choice()
-        let count = unsafe vireo_matmul_choices(
-            &blas, UnsafeMutableRawPointer(bitPattern: handle), &shape, workspace.byteCount, &choice, 1)
-        return count > 0 ? choice : nil
+    /// The library's guesses, the best first.
+    func guesses(_ product: Product, rows: Int, atMost wanted: Int) -> [vireo_matmul_choice] {
+        var blas = stream.libraries.blas, shape = product.shape(rows: rows)
+        return unsafe [vireo_matmul_choice](unsafeUninitializedCapacity: wanted) { buffer, count in
+            // Safe: at most as many are written.
+            count = Int(
+                unsafe vireo_matmul_choices(
+                    &blas, UnsafeMutableRawPointer(bitPattern: handle), &shape, workspace.byteCount,
+                    buffer.baseAddress, Int32(wanted)))
+        }
     }
 
     /// The number of rows that a choice is made for: one for many, so that choices are found again.

@@ -120,25 +120,34 @@ final class Rank {
     ///
     /// To be called before any other step: pages of keys and values are written.
     func warmUp() throws(DeviceError) {
-        if let vision = model.description.vision,
-            let picture = PictureTiles(
-                rehearsing: vision.cut, pageCount: min(limits.tilesPerStep, limits.imagePageCount),
-                mostPages: limits.imagePageCount)
-        {
-            try encode([picture])
-            try enqueue([])
-            _ = try collect()
-            if cutsPictures {
-                workspace.reset()
-                _ = try workspace.take([picture.bytes.count + DeviceCut.mostBytes], .u8)
-            }
+        try device.learn { () throws(DeviceError) in
+            try warmUpTower()
+            let longest = min(limits.tokensPerStep, limits.chunkSize, limits.sequenceLength)
+            try warmUp(
+                sequences: max(1, min(limits.runningRequests, limits.tokensPerStep / longest)),
+                tokens: longest)
+            // The most rows that the head has.
+            if runsAhead { try warmUp(sequences: min(limits.runningRequests, limits.pageCount), tokens: 1) }
         }
-        let longest = min(limits.tokensPerStep, limits.chunkSize, limits.sequenceLength)
-        try warmUp(
-            sequences: max(1, min(limits.runningRequests, limits.tokensPerStep / longest)), tokens: longest)
         // Twice to prepare and to record, for each bank.
         for count in [1, 2, 4, 8] where count <= min(limits.runningRequests, limits.pageCount) {
             for _ in 0..<4 { try warmUp(sequences: count, tokens: 1) }
+        }
+    }
+
+    /// The largest step of the tower; none without one, or where no picture fits.
+    private func warmUpTower() throws(DeviceError) {
+        guard let vision = model.description.vision,
+            let picture = PictureTiles(
+                rehearsing: vision.cut, pageCount: min(limits.tilesPerStep, limits.imagePageCount),
+                mostPages: limits.imagePageCount)
+        else { return }
+        try encode([picture])
+        try enqueue([])
+        _ = try collect()
+        if cutsPictures {
+            workspace.reset()
+            _ = try workspace.take([picture.bytes.count + DeviceCut.mostBytes], .u8)
         }
     }
 

@@ -48,6 +48,11 @@ package protocol Device: Sendable {
     /// A sampler of up to `capacity` rows of `vocabularyCount` logits.
     func makeSampler(capacity: Int, vocabularyCount: Int) throws(DeviceError) -> any TokenSampler
 
+    /// Does the work of `body`, of which nobody needs what comes out, and may find out how such work is done fastest.
+    ///
+    /// What the work reads and writes is of unspecified content afterwards, but for weights.
+    func learn(_ body: () throws(DeviceError) -> Void) throws(DeviceError)
+
     /// How many sequences a step that is to be repeated has for `count`: at least as many.
     func paddedCount(_ count: Int) -> Int
     /// Does the work of `body`, which is the same whenever `key` is: same operators on the same tensors.
@@ -98,6 +103,8 @@ package enum DeviceError: Error, Hashable, Sendable {
 
 extension Device {
     package var pictureOperators: (any PictureOperators)? { nil }
+
+    package func learn(_ body: () throws(DeviceError) -> Void) throws(DeviceError) { try body() }
 
     /// An uninitialised-looking (in fact zero-filled) tensor of its own storage.
     package func makeTensor(_ shape: Shape, _ elementType: ElementType) throws(DeviceError) -> Tensor {

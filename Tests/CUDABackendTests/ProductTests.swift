@@ -79,6 +79,59 @@ extension CUDATests {
             #expect(refusal { try device.wait() }.contains("a product of 20 × 96 × 64 failed"))
         }
 
+        @Test func `what was the fastest is taken from then on, also by a later device`() throws {
+            let folder = try TemporaryFolder(), store = KernelStore(folder: folder.path)
+            let device = try CUDADevice(libraries: StandIn.reset(), ordinal: 0, store: store)
+            let large = try weights(device, 1024, 1024), small = try weights(device, 96, 64)
+            let x = try device.makeTensor([70, 1024], .bf16), out = try device.makeTensor([70, 1024], .bf16)
+            let y = try device.makeTensor([70, 64], .bf16), end = try device.makeTensor([70, 96], .bf16)
+            func run(_ device: CUDADevice, _ rows: Int) {
+                device.operators.linear(.rows(x[0..<rows]), large, epilogue: .none, out: out[0..<rows])
+                device.operators.linear(.rows(y[0..<rows]), small, epilogue: .none, out: end[0..<rows])
+            }
+            /// The numbers of the algorithms.
+            func taken(_ device: CUDADevice, _ rows: Int) throws -> [UInt64] {
+                try device.launches { run(device, rows) }.map { $0.parameters[6] >> 32 }
+            }
+            #expect(try taken(device, 70) == [0, 0])
+            try device.learn {
+                run(device, 20)
+                run(device, 70)
+                run(device, 40)
+            }
+            // Every number of rows was measured, those that no call had among them, but for small products.
+            for rows in [5, 20, 40, 64, 70] { #expect(try taken(device, rows) == [1, 0], "\(rows)") }
+            #expect(try device.launches { try device.learn { run(device, 70) } }.count == 2)
+            let later = try CUDADevice(libraries: StandIn.reset(), ordinal: 0, store: store)
+            for rows in [5, 20, 40, 64, 70] { #expect(try taken(later, rows) == [1, 0], "\(rows), kept") }
+            #expect(try taken(later, 5) == [1, 0])
+            // Of another GPU, nothing is known.
+            let other = try CUDADevice(
+                libraries: StandIn.reset(), ordinal: 0, store: KernelStore(folder: nil))
+            #expect(try taken(other, 70) == [0, 0])
+        }
+
+        @Test func `algorithms that fail are not taken, and watching ends with an error`() throws {
+            let device = try StandIn.device(), weights = try weights(device, 1024, 1024)
+            let x = try device.makeTensor([70, 1024], .bf16), out = try device.makeTensor([70, 1024], .bf16)
+            func run() { device.operators.linear(.rows(x), weights, epilogue: .none, out: out) }
+            #expect(throws: DeviceError.outOfMemory(requested: 1)) {
+                try device.learn { () throws(DeviceError) in
+                    run()
+                    throw .outOfMemory(requested: 1)
+                }
+            }
+            #expect(StandIn.launches.count { $0.name == "multiply" } <= 1)
+            // The calls: one of the work, then for 16 rows three candidates once, of which the second fails.
+            StandIn.fail("blas.multiply", 15, after: 2)
+            try device.learn { run() }
+            let launches = try device.launches {
+                device.operators.linear(.rows(x[0..<16]), weights, epilogue: .none, out: out[0..<16])
+                run()
+            }
+            #expect(launches.map { $0.parameters[6] >> 32 } == [0, 1])
+        }
+
         @Test(arguments: [
             (896, 56), (4608, 132), (100, 7), (16, 1), (151_674, 132),
         ])

@@ -62,12 +62,24 @@ static int is_allocated(uint64_t address, size_t bytes) {
     return 0;
 }
 
+// Milliseconds that a kernel takes: 1, but a product by algorithm 1 half of it, and by 2 twice as much.
+static double time_of(const record *launched) {
+    static const double times[] = {1, 0.5, 2};
+    return strcmp(launched->name, "multiply") ? 1 : times[launched->parameters[6] >> 32];
+}
+
+static double now;
+
 static void run(const operation *one) {
     switch (one->kind) {
         case COPY: memcpy((void *)one->target, (void *)one->source, one->bytes); break;
         case FILL: memset((void *)one->target, one->value, one->bytes); break;
-        case MARK: one->event->pending--; break;
+        case MARK:
+            one->event->pending--;
+            one->event->time = now;
+            break;
         case LAUNCH:
+            now += time_of(&one->record);
             if (record_count == most_records) abort();
             if (!records) records = malloc(most_records * sizeof *records);
             records[record_count++] = one->record;
@@ -298,9 +310,8 @@ static int wait_event(void *pointer) {
 }
 
 static int elapsed(float *milliseconds, void *start, void *end) {
-    (void)start, (void)end;
     ENTER("elapsed");
-    *milliseconds = 1;
+    *milliseconds = (float)(((event *)end)->time - ((event *)start)->time);
     return 0;
 }
 

@@ -48,6 +48,7 @@ typedef struct queue {
 
 typedef struct event {
     int pending;  // marks in queues
+    double time;  // of the last one that was reached, in milliseconds
     queue *queue;
 } event;
 
