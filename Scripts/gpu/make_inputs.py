@@ -47,6 +47,13 @@ QWEN25_VL_7B = {
         "rope_parameters": {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [16, 24, 24]},
     },
 }
+# Qwen3-30B-A3B: 128 experts, of which a token goes to 8.
+QWEN3_30B_A3B = {
+    "hidden_size": 2048, "intermediate_size": 6144, "moe_intermediate_size": 768, "num_attention_heads": 32,
+    "num_key_value_heads": 4, "head_dim": 128, "num_hidden_layers": 48, "max_window_layers": 48,
+    "num_experts": 128, "num_experts_per_tok": 8, "norm_topk_prob": True, "decoder_sparse_step": 1,
+    "max_position_embeddings": 40960, "rope_theta": 1e6, "rms_norm_eps": 1e-6, "vocab_size": 151936,
+}
 
 
 def write_shape(folder, tiny, changes):
@@ -83,6 +90,7 @@ def main():
     write_shape(folder / "internvl3-8b", "internvl-qwen2-opengvlab", INTERNVL3_8B)
     write_shape(folder / "internvl-1b", "internvl-qwen2-opengvlab", INTERNVL_1B)
     write_shape(folder / "qwen2.5-vl-7b", "qwen2_5-vl", QWEN25_VL_7B)
+    write_shape(folder / "qwen3-30b-a3b", "qwen3-moe", QWEN3_30B_A3B)
     preprocessor = folder / "qwen2.5-vl-7b/preprocessor_config.json"
     limits = {"min_pixels": 3136, "max_pixels": 12845056}
     preprocessor.write_text(json.dumps({**json.loads(preprocessor.read_text()), **limits}, indent=2))

@@ -4,7 +4,8 @@
 #     Scripts/gpu/measure.sh VIREO FOLDER [PART...]
 #
 # FOLDER is what make_inputs.py wrote; it also takes the weights that are made here, 16 GB. PART is one of check, step, serve,
-# qwen, sanitize; without one all of these are run. The part ranks runs two ranks, on two GPUs where there are.
+# qwen, sanitize; without one all of these are run. The part ranks runs two ranks, on two GPUs where there are; the part moe
+# a mixture of experts.
 set -uo pipefail
 
 # Multicast over NVLink can put the GPUs of a host that is shared out of service.
@@ -105,9 +106,18 @@ sanitize() {
     done
 }
 
+# A mixture of experts: 61 GB of random weights, made on the way to the device.
+moe() {
+    local sizes=(--model_dir "$folder/qwen3-30b-a3b" --load_format dummy)
+    say "Qwen3-30B-A3B: decode, kernels"
+    LOADWORKER=16 timeout 240 "$vireo" bench step "${sizes[@]}" --input_len 128 --output_len 128 --batch 1 64 --profile
+    say "Qwen3-30B-A3B: a long prompt"
+    LOADWORKER=16 timeout 240 "$vireo" bench step "${sizes[@]}" --input_len 4096 --output_len 2 --batch 1 --profile
+}
+
 # Two ranks: on one GPU, and where there are two, on both.
 ranks() {
-    local small=("$models"/internvl-{llama-hf,mistral-hf,qwen2-hf,qwen3-hf} "$models"/qwen{2-vl,2_5-vl,3-vl})
+    local small=("$models"/internvl-{llama-hf,mistral-hf,qwen2-hf,qwen3-hf} "$models"/qwen{2-vl,2_5-vl,3-vl,3-moe,3-vl-moe})
     local each=(check --device cuda --skip_operators --tp 2 --model_dir "${small[@]}")
     say "two ranks on one GPU"
     timeout 90 "$vireo" "${each[@]}" --gpu_ids 0,0 | tail -9

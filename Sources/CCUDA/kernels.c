@@ -25,6 +25,9 @@ static const char vision[] = {
 static const char sampling[] = {
 #embed "kernels/sampling.cu"
     , 0};
+static const char experts[] = {
+#embed "kernels/experts.cu"
+    , 0};
 static const char ranks[] = {
 #embed "kernels/ranks.cu"
     , 0};
@@ -33,7 +36,8 @@ static const struct {
     const char *name, *text;
 } sources[] = {
     {"common", common}, {"products", products}, {"attention", attention}, {"rows", rows},
-    {"rotary", rotary}, {"vision", vision},     {"sampling", sampling}, {"ranks", ranks},
+    {"rotary", rotary}, {"vision", vision},     {"sampling", sampling}, {"experts", experts},
+    {"ranks", ranks},
 };
 
 const char *vireo_kernel_source(const char *name) {

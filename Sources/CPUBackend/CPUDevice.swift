@@ -32,7 +32,7 @@ package final class CPUDevice: Device {
 
     package func checkHeads(headDim: Int, turningPairs: Int) {}
     package func checkRows(_ count: Int) {}
-    package func checkExperts() {}
+    package func checkExperts(count: Int, topCount: Int, hidden: Int) {}
 
     package func allocate(byteCount: Int) throws(DeviceError) -> Storage {
         let length = max(64, byteCount)
@@ -75,6 +75,12 @@ package final class CPUDevice: Device {
     ) throws(DeviceError) -> any LinearWeights {
         try PackedWeights(
             parts: parts, bias: bias, scale: scale, elementType: elementType, device: self, pool: pool)
+    }
+
+    package func makeExperts(
+        count: Int, width: Int, hidden: Int, elementType: ElementType,
+    ) throws(DeviceError) -> any ExpertWeights {
+        CPUExperts(count: count, width: width, hidden: hidden, elementType: elementType, device: self)
     }
 
     package func makeSampler(capacity: Int, vocabularyCount: Int) throws(DeviceError) -> any TokenSampler {

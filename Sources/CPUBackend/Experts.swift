@@ -7,11 +7,14 @@ extension CPUOperators {
         _ x: Tensor, logits: Tensor, mixture: ExpertMixture, scratch: Tensor, addingTo stream: Tensor,
     ) {
         let (tokenCount, hidden) = (x.shape.rowCount, x.shape.columnCount)
-        let expertCount = mixture.gateUp.count, width = mixture.down[0].inputCount
+        guard let weights = mixture.weights as? CPUExperts else {
+            preconditionFailure("weights of this device")
+        }
+        let expertCount = weights.count, width = weights.width
         precondition(logits.elementCount == tokenCount * expertCount, "logits is [T, experts]")
         precondition(stream.elementCount == tokenCount * hidden, "stream is [T, H]")
         precondition(
-            scratch.elementCount >= tokenCount * (2 * hidden + 3 * width), "scratch is [T, 2 · H + 3 · I]")
+            scratch.elementCount >= mixScratchCount(mixture, tokenCount: tokenCount), "room for the scratch")
         // By expert the tokens that go there, with its share.
         var visits = [[(token: Int, share: Float)]](repeating: [], count: expertCount)
         for token in 0..<tokenCount {
@@ -35,8 +38,8 @@ extension CPUOperators {
                     from: x.floats.advanced(by: visit.token * hidden), count: hidden)
             }
             linear(
-                .rows(rows), mixture.gateUp[expert], epilogue: .siluMultiply(scratch: both), out: half)
-            linear(.rows(half), mixture.down[expert], epilogue: .none, out: out)
+                .rows(rows), weights.gateUp[expert], epilogue: .siluMultiply(scratch: both), out: half)
+            linear(.rows(half), weights.down[expert], epilogue: .none, out: out)
             for (row, visit) in visits.enumerated() {
                 // Safe: as above.
                 let (from, to) = unsafe (
@@ -45,6 +48,11 @@ extension CPUOperators {
                 for column in 0..<hidden { unsafe to[column] += visit.share * from[column] }
             }
         }
+    }
+
+    // [T, 2 · H + 3 · I]
+    func mixScratchCount(_ mixture: ExpertMixture, tokenCount: Int) -> Int {
+        tokenCount * (2 * mixture.weights.hidden + 3 * mixture.weights.width)
     }
 
     /// The experts of a token with their shares; of equal logits the first counts.
@@ -59,5 +67,33 @@ extension CPUOperators {
         let chosen = order.prefix(mixture.topCount)
         let total = mixture.normalizes ? chosen.reduce(0) { $0 + powers[$1] } : powers.reduce(0, +)
         return chosen.map { ($0, powers[$0] / total) }
+    }
+}
+
+/// Weights of experts, each packed by itself.
+struct CPUExperts: ExpertWeights {
+    let count: Int
+    let width: Int
+    let hidden: Int
+    /// For each expert [2 · I, H]: the gate, then up.
+    private(set) var gateUp: [any LinearWeights] = []
+    /// For each expert [H, I].
+    private(set) var down: [any LinearWeights] = []
+    private let elementType: ElementType
+    private let device: CPUDevice
+
+    init(count: Int, width: Int, hidden: Int, elementType: ElementType, device: CPUDevice) {
+        self.count = count
+        self.width = width
+        self.hidden = hidden
+        self.elementType = elementType
+        self.device = device
+    }
+
+    mutating func append(gateUp parts: [Tensor], down matrix: Tensor) throws(DeviceError) {
+        gateUp.append(
+            try device.prepareLinear(weights: parts, bias: [], scale: nil, elementType: elementType))
+        down.append(
+            try device.prepareLinear(weights: [matrix], bias: [], scale: nil, elementType: elementType))
     }
 }

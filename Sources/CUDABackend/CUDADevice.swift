@@ -14,7 +14,7 @@ package final class CUDADevice: Device, @unchecked Sendable {
     let compiler: KernelCompiler
     private let uploads: UploadLane
     private let uploading = Mutex(())
-    private let lanes: LanePool
+    let lanes: LanePool
     private let replays = Mutex(Replays())
     /// Whether another rank has the same GPU.
     ///
@@ -91,9 +91,18 @@ package final class CUDADevice: Device, @unchecked Sendable {
         }
     }
 
-    package func checkExperts() throws(DeviceError) {
-        throw .failed(
-            "mixtures of experts are not supported on a GPU in this version; --device cpu runs them")
+    package func checkExperts(count: Int, topCount: Int, hidden: Int) throws(DeviceError) {
+        let (mostExperts, mostChosen) = (ExpertKernels.mostExperts, ExpertKernels.mostChosen)
+        guard count <= mostExperts, topCount <= mostChosen else {
+            throw .failed(
+                "mixtures of \(topCount) out of \(count) experts are not supported on a GPU, but of up to \(mostChosen) out "
+                    + "of up to \(mostExperts); --device cpu takes any")
+        }
+        guard hidden.isMultiple(of: 8) else {
+            throw .failed(
+                "experts on rows of \(hidden) values are not supported on a GPU, but on multiples of 8; --device cpu takes "
+                    + "any")
+        }
     }
 
     package func allocate(byteCount: Int) throws(DeviceError) -> Storage {

@@ -132,13 +132,6 @@ extension CUDAOperators {
     // x[i] = 0
     func clear(_ x: Tensor) { stream.fill(x.address, byteCount: x.byteCount) }
 
-    // Models with experts are refused by `checkExperts`
-    func mixExperts(
-        _ x: Tensor, logits: Tensor, mixture: ExpertMixture, scratch: Tensor, addingTo stream: Tensor,
-    ) {
-        preconditionFailure("no mixtures of experts on a GPU")
-    }
-
     // out[0] = 1 if some x[i] is not finite, else 0
     func countFaults(_ x: Tensor, out: Tensor) {
         stream.fill(out.address, byteCount: out.byteCount)

@@ -12,6 +12,7 @@ struct CUDAOperators: Operators {
     let vision: VisionKernels
     let products: SkinnyProducts
     let attention: AttentionKernels
+    let experts: ExpertKernels
 
     init(stream: CUDAStream, compiler: KernelCompiler, matmul: Matmul) throws(DeviceError) {
         self.stream = stream
@@ -21,6 +22,7 @@ struct CUDAOperators: Operators {
         vision = try VisionKernels(compiler)
         products = try SkinnyProducts(stream, compiler)
         attention = try AttentionKernels(stream, compiler)
+        experts = ExpertKernels(stream, compiler)
     }
 
     var operandType: ElementType { .bf16 }

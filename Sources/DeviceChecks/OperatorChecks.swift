@@ -9,7 +9,7 @@ extension CheckedPair {
             ("linear", checkLinear), ("norms", checkNorms), ("rows", checkRows), ("vision", checkVision),
             ("full attention", checkFullAttention), ("unequal sequences", checkUnequalSequences),
             ("rotation", checkRotation), ("paged attention", checkPagedAttention),
-            ("sample", checkSampling), ("pictures", checkPictures),
+            ("mixtures", checkExperts), ("sample", checkSampling), ("pictures", checkPictures),
         ]
         for (name, body) in parts {
             do throws(DeviceError) { try body() } catch { expect(name, "\(error)", false) }

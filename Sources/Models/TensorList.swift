@@ -51,6 +51,14 @@ private struct NotingDevice: Device {
         let byteCount = 0
     }
 
+    private struct Experts: ExpertWeights {
+        let count: Int
+        let width: Int
+        let hidden: Int
+
+        func append(gateUp: [Tensor], down: Tensor) {}
+    }
+
     let name = "a list of tensors"
     let isAsynchronous = false
     let preferredTokensPerStep = 1
@@ -60,7 +68,7 @@ private struct NotingDevice: Device {
 
     func checkHeads(headDim: Int, turningPairs: Int) {}
     func checkRows(_ count: Int) {}
-    func checkExperts() {}
+    func checkExperts(count: Int, topCount: Int, hidden: Int) {}
     func allocate(byteCount: Int) throws(DeviceError) -> Storage { .withoutMemory(byteCount: byteCount) }
     func write(_ bytes: UnsafeRawBufferPointer, to target: Tensor) {}
     func read(_ source: Tensor, into bytes: UnsafeMutableRawBufferPointer) {}
@@ -85,6 +93,10 @@ private struct NotingDevice: Device {
         Weights(
             outputCount: parts.reduce(0) { $0 + $1.shape[0] }, inputCount: parts.first?.shape.columnCount ?? 0
         )
+    }
+
+    func makeExperts(count: Int, width: Int, hidden: Int, elementType: ElementType) -> any ExpertWeights {
+        Experts(count: count, width: width, hidden: hidden)
     }
 }
 

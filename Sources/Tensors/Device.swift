@@ -21,8 +21,8 @@ package protocol Device: Sendable {
     /// Throws for rows of `count` values if it has no norm for them.
     func checkRows(_ count: Int) throws(DeviceError)
 
-    /// Throws where it has no mixtures of experts.
-    func checkExperts() throws(DeviceError)
+    /// Throws for mixtures that it has no kernels for: of `count` experts, `topCount` for each row of `hidden` values.
+    func checkExperts(count: Int, topCount: Int, hidden: Int) throws(DeviceError)
 
     /// Zero-filled memory, aligned to 64 bytes.
     func allocate(byteCount: Int) throws(DeviceError) -> Storage
@@ -45,6 +45,11 @@ package protocol Device: Sendable {
     func prepareLinear(
         weights parts: [Tensor], bias: [Tensor], scale: Tensor?, elementType: ElementType,
     ) throws(DeviceError) -> any LinearWeights
+    /// Room for the weights of `count` experts of `width` values within rows of `hidden`, a multiple of eight as the width is,
+    /// in `elementType` (bf16 or f32); to be appended one by one.
+    func makeExperts(
+        count: Int, width: Int, hidden: Int, elementType: ElementType,
+    ) throws(DeviceError) -> any ExpertWeights
     /// A sampler of up to `capacity` rows of `vocabularyCount` logits.
     func makeSampler(capacity: Int, vocabularyCount: Int) throws(DeviceError) -> any TokenSampler
 
@@ -89,6 +94,19 @@ package protocol LinearWeights: Sendable {
     var inputCount: Int { get }
     /// Bytes they take on the device.
     var byteCount: Int { get }
+}
+
+/// The weights of the experts of a mixture in a layout of the device's choosing.
+package protocol ExpertWeights: Sendable {
+    /// How many experts there are when all are appended.
+    var count: Int { get }
+    /// I: values within an expert.
+    var width: Int { get }
+    /// H: values of a row.
+    var hidden: Int { get }
+
+    /// Takes the next expert's host tensors: `gateUp`, stacked on their rows [2 · I, H], gates first, and `down` [H, I].
+    mutating func append(gateUp: [Tensor], down: Tensor) throws(DeviceError)
 }
 
 /// Why a device refuses.

@@ -82,9 +82,11 @@ package protocol Operators: Sendable {
     /// logits[t], pⱼ being softmax(logits[t]) there, divided by their sum if `mixture` says so.
     ///
     /// An expert is down(silu(gate(x)) · up(x)) of `mixture`'s weights. x is an operand [T, H], logits f32 [T, experts], stream
-    /// f32 [T, H]; `scratch` is f32 [T, 2 · H + 3 · I] for experts of width I.
+    /// f32 [T, H]; `scratch` is f32, of as many elements as `mixScratchCount` says.
     func mixExperts(
         _ x: Tensor, logits: Tensor, mixture: ExpertMixture, scratch: Tensor, addingTo stream: Tensor)
+    /// How many f32 `mixExperts` takes as scratch for `tokenCount` tokens.
+    func mixScratchCount(_ mixture: ExpertMixture, tokenCount: Int) -> Int
 
     // MARK: Vision tower
 
@@ -152,23 +154,17 @@ package enum GELU: Sendable, Hashable {
 
 /// Experts to choose from.
 package struct ExpertMixture: Sendable {
-    /// For each expert [2 · I, H]: the gate, then up.
-    package let gateUp: [any LinearWeights]
-    /// For each expert [H, I].
-    package let down: [any LinearWeights]
+    /// All of them, appended.
+    package let weights: any ExpertWeights
     /// How many experts a token goes to.
     package let topCount: Int
     /// Whether their shares sum to one.
     package let normalizes: Bool
 
-    /// Takes weights of as many experts, at least `topCount`.
-    package init(
-        gateUp: [any LinearWeights], down: [any LinearWeights], topCount: Int, normalizes: Bool,
-    ) {
-        precondition(
-            gateUp.count == down.count && (1...gateUp.count).contains(topCount), "experts to choose from")
-        self.gateUp = gateUp
-        self.down = down
+    /// Takes weights of at least `topCount` experts.
+    package init(weights: any ExpertWeights, topCount: Int, normalizes: Bool) {
+        precondition(topCount >= 1 && topCount <= weights.count, "experts to choose from")
+        self.weights = weights
         self.topCount = topCount
         self.normalizes = normalizes
     }

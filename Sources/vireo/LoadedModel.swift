@@ -178,7 +178,10 @@ struct LoadedModel {
         do throws(DeviceError) {
             try device.checkHeads(headDim: heads, turningPairs: turning)
             try device.checkRows(description.text.hiddenSize)
-            if description.text.experts != nil { try device.checkExperts() }
+            if let experts = description.text.experts {
+                try device.checkExperts(
+                    count: experts.count, topCount: experts.topCount, hidden: description.text.hiddenSize)
+            }
             guard let vision = description.vision else { return }
             try device.checkHeads(
                 headDim: vision.headDim, turningPairs: vision.hasRotation ? vision.headDim / 2 : 0)

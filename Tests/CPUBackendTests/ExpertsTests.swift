@@ -17,20 +17,20 @@ import Testing
             logits.replaceSubrange(0..<count, with: [1, 2, 2, 0, 2])
             let gateUp = (0..<count).map { _ in numbers.floats(2 * width * hidden) }
             let down = (0..<count).map { _ in numbers.floats(hidden * width) }
-            func weights(_ values: [[Float]], _ shape: Shape) throws -> [any LinearWeights] {
-                try values.map {
-                    try device.prepareLinear(
-                        weights: [try device.tensor($0, shape)], bias: [], scale: nil, elementType: .f32)
-                }
+            var weights = try device.makeExperts(
+                count: count, width: width, hidden: hidden, elementType: .f32)
+            for (both, back) in zip(gateUp, down) {
+                try weights.append(
+                    gateUp: [try device.tensor(both, [2 * width, hidden])],
+                    down: try device.tensor(back, [hidden, width]))
             }
-            let mixture = ExpertMixture(
-                gateUp: try weights(gateUp, [2 * width, hidden]), down: try weights(down, [hidden, width]),
-                topCount: topCount, normalizes: normalizes)
+            let mixture = ExpertMixture(weights: weights, topCount: topCount, normalizes: normalizes)
             let out = try device.tensor(stream, [tokens, hidden])
             device.operators.mixExperts(
                 try device.tensor(x, [tokens, hidden]), logits: try device.tensor(logits, [tokens, count]),
                 mixture: mixture,
-                scratch: try device.makeTensor([tokens, 2 * hidden + 3 * width], .f32), addingTo: out)
+                scratch: try device.makeTensor(
+                    [device.operators.mixScratchCount(mixture, tokenCount: tokens)], .f32), addingTo: out)
             var expected: [Double] = []
             for token in 0..<tokens {
                 let row = logits[(token * count)..<((token + 1) * count)].map(Double.init)

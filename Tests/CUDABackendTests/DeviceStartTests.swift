@@ -72,8 +72,18 @@ extension CUDATests {
                 }
                 #expect(message.hasPrefix("\(pairs) turning pairs a head are not supported on a GPU"))
             }
-            let experts = CUDABackendTests.refusal { try device.checkExperts() }
-            #expect(experts.hasPrefix("mixtures of experts are not supported on a GPU"))
+            try device.checkExperts(count: 512, topCount: 16, hidden: 40)
+            for (count, topCount, hidden) in [(513, 8, 64), (128, 17, 64), (128, 8, 36)] {
+                let message = CUDABackendTests.refusal {
+                    try device.checkExperts(count: count, topCount: topCount, hidden: hidden)
+                }
+                #expect(
+                    message.hasPrefix(
+                        hidden == 64
+                            ? "mixtures of \(topCount) out of \(count) experts are not supported on a GPU"
+                            : "experts on rows of 36 values are not supported on a GPU"))
+                #expect(message.hasSuffix("--device cpu takes any"))
+            }
             try device.checkRows(16_384)
             let message = CUDABackendTests.refusal { try device.checkRows(16_385) }
             #expect(message.hasPrefix("rows of 16385 values are not supported on a GPU"))

@@ -31,6 +31,7 @@ extension CUDATests {
             // The modules every model needs, and each kernel by its name: the stand-in looks for it in the code.
             let device = try CUDADevice(libraries: libraries, ordinal: 0, store: store)
             #expect(device.stream.properties.architecture == architecture)
+            try device.kernels.experts.load()
             let headDims = [256, 128, 96, 80, 72, 64, 16].filter {
                 AttentionShape(headDim: $0, pageSize: 16, sharedByteCount: Int(gpu.shared_bytes)) != nil
             }
@@ -45,7 +46,7 @@ extension CUDATests {
                 }
             }
             #expect(errors == Array(repeating: "nothing was refused", count: headDims.count))
-            #expect(folder.files.count == 6 + headDims.count)
+            #expect(folder.files.count == 7 + headDims.count)
         }
     }
 }

@@ -26,7 +26,9 @@ final class Spoiler: Device {
     func checkHeads(headDim: Int, turningPairs: Int) throws(DeviceError) {
         try base.checkHeads(headDim: headDim, turningPairs: turningPairs)
     }
-    func checkExperts() throws(DeviceError) { try base.checkExperts() }
+    func checkExperts(count: Int, topCount: Int, hidden: Int) throws(DeviceError) {
+        try base.checkExperts(count: count, topCount: topCount, hidden: hidden)
+    }
     func checkRows(_ count: Int) throws(DeviceError) { try base.checkRows(count) }
     func allocate(byteCount: Int) throws(DeviceError) -> Storage { try base.allocate(byteCount: byteCount) }
     func write(_ bytes: UnsafeRawBufferPointer, to target: Tensor) { unsafe base.write(bytes, to: target) }
@@ -42,6 +44,11 @@ final class Spoiler: Device {
         weights parts: [Tensor], bias: [Tensor], scale: Tensor?, elementType: ElementType,
     ) throws(DeviceError) -> any LinearWeights {
         try base.prepareLinear(weights: parts, bias: bias, scale: scale, elementType: elementType)
+    }
+    func makeExperts(
+        count: Int, width: Int, hidden: Int, elementType: ElementType,
+    ) throws(DeviceError) -> any ExpertWeights {
+        try base.makeExperts(count: count, width: width, hidden: hidden, elementType: elementType)
     }
     func makeSampler(capacity: Int, vocabularyCount: Int) throws(DeviceError) -> any TokenSampler {
         SpoilingSampler(
@@ -113,6 +120,9 @@ private struct SpoilingOperators: Operators {
     ) {
         base.mixExperts(x, logits: logits, mixture: mixture, scratch: scratch, addingTo: stream)
         spoil("mixExperts", stream)
+    }
+    func mixScratchCount(_ mixture: ExpertMixture, tokenCount: Int) -> Int {
+        base.mixScratchCount(mixture, tokenCount: tokenCount)
     }
     func clear(_ x: Tensor) {
         base.clear(x)

@@ -14,9 +14,14 @@ struct Experts: Sendable {
     /// Takes `gate.weight`, and the experts' matrices one by one or, as some files have them, all together.
     init(_ loader: Loader, _ experts: ExpertShape, hidden: Int) throws(ModelError) {
         router = try Linear(loader, "gate", outputs: experts.count, inputs: hidden, hasBias: false)
-        let below = loader["experts"], width = experts.intermediateSize, part = loader.part(of: width)
+        let below = loader["experts"], width = experts.intermediateSize
+        // Filled up with zeros, which change nothing.
+        let filled = loader.filledPart(of: width, step: 8), part = filled.range
         let stacks = try Stacks(below, experts, hidden: hidden)
-        var gateUp: [any LinearWeights] = [], down: [any LinearWeights] = []
+        var weights = try ModelError.wrapping { () throws(DeviceError) in
+            try loader.device.makeExperts(
+                count: experts.count, width: filled.width, hidden: hidden, elementType: loader.elementType)
+        }
         for expert in 0..<experts.count {
             // [I, hidden] twice, and [hidden, I]
             let gate: Tensor, up: Tensor, back: Tensor
@@ -30,12 +35,20 @@ struct Experts: Sendable {
                 up = try own.take("up_proj.weight", shape: [width, hidden])[part]
                 back = try own.take("down_proj.weight", shape: [hidden, width])
             }
-            gateUp.append(try Linear(loader, matrices: [gate, up]).weights)
-            let columns = try ModelError.wrapping { () throws(CheckpointError) in try back.columns(part) }
-            down.append(try Linear(loader, matrices: [columns]).weights)
+            var gateUp = [gate, up]
+            if filled.missing > 0 {
+                let zeros = try loader.zeros([filled.missing, hidden], as: gate)
+                gateUp = [gate, zeros, up, zeros]
+            }
+            let columns = try ModelError.wrapping { () throws(CheckpointError) in
+                try back.columns(part).widened(to: filled.width)
+            }
+            try ModelError.wrapping { () throws(DeviceError) in
+                try weights.append(gateUp: gateUp, down: columns)
+            }
         }
         mixture = ExpertMixture(
-            gateUp: gateUp, down: down, topCount: experts.topCount, normalizes: experts.normalizes)
+            weights: weights, topCount: experts.topCount, normalizes: experts.normalizes)
         collective = loader.collective
         operators = loader.device.operators
     }
@@ -75,11 +88,11 @@ struct Experts: Sendable {
     func callAsFunction(
         _ x: LinearInput, addingTo residual: Tensor, workspace: Workspace,
     ) throws(DeviceError) {
-        let rows = x.rows(by: operators), count = x.rowCount, hidden = rows.shape.columnCount
+        let rows = x.rows(by: operators), count = x.rowCount
         let logits = try workspace.take([count, router.outputCount], .f32)  // [T, experts]
         router(.rows(rows), into: logits)
-        // [T, 2 · hidden + 3 · I]
-        let scratch = try workspace.take([count, 2 * hidden + 3 * mixture.down[0].inputCount], .f32)
+        let scratch = try workspace.take(
+            [operators.mixScratchCount(mixture, tokenCount: count)], .f32)
         if let collective, collective.rank > 0 { operators.clear(residual) }
         operators.mixExperts(rows, logits: logits, mixture: mixture, scratch: scratch, addingTo: residual)
         collective?.sum(residual)
