@@ -32,7 +32,7 @@ extension CheckedPair {
         Mixture(tokens: 300, experts: 8, top: 2, hidden: 256, width: 128, choice: .crowded),
         Mixture(tokens: 777, experts: 8, top: 2, hidden: 136, width: 200),
         Mixture(tokens: 4096, experts: 16, top: 4, hidden: 64, width: 32),
-        Mixture(tokens: 4096, experts: 512, top: 2, hidden: 16, width: 8, choice: .crowded),
+        Mixture(tokens: 4096, experts: 24, top: 2, hidden: 16, width: 8, choice: .crowded),
     ]
 
     /// Compares mixtures, each with shares that sum to one and with others, and tokens alone with the same among others.
