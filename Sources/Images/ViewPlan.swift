@@ -166,7 +166,7 @@ extension Pixels {
 
 extension [UInt8] {
     /// Appends the square of `side` pixels at a place within `image`, row by row.
-    fileprivate mutating func appendSquare(of image: Pixels, left: Int, top: Int, side: Int) {
+    mutating func appendSquare(of image: Pixels, left: Int, top: Int, side: Int) {
         for row in top..<(top + side) {
             let start = (row * image.width + left) * 3
             self += image.bytes[start..<(start + side * 3)]
