@@ -179,7 +179,8 @@ package struct PromptBuilder: Sendable {
             let image = images[spans.count]
             if let frame = image.frame {
                 spans.append(
-                    ImageSpan(key: image.key, runs: append(frame, of: image, markers.context, to: &expanded)))
+                    ImageSpan(
+                        key: image.key, runs: try append(frame, of: image, markers.context, to: &expanded)))
                 continue
             }
             spans.append(
@@ -194,9 +195,11 @@ package struct PromptBuilder: Sendable {
     /// Appends `frame` with runs of `context` for its marks, as many as the tokens of `image`; says where they stand.
     private func append(
         _ frame: String, of image: PlannedImage, _ context: Int32, to expanded: inout [Int32],
-    ) -> [Range<Int>] {
-        let ids = tokenizer.encode(frame)
-        let length = image.tokenCount / max(1, ids.count { $0 == context })
+    ) throws(PromptError) -> [Range<Int>] {
+        let ids = tokenizer.encode(frame), count = ids.count { $0 == context }
+        // Some vocabulary may have the mark as an ordinary token, which text does not become.
+        guard count > 0, image.tokenCount >= count else { throw .missingMarkers }
+        let length = image.tokenCount / count
         var runs: [Range<Int>] = []
         for id in ids {
             guard id == context else {

@@ -137,6 +137,30 @@ struct Idefics3EngineTests {
         await engine.shutDown(drainSeconds: 0)
     }
 
+    @Test func `a mark that text never becomes is refused with the first picture`() throws {
+        let model = try TestModel("smolvlm")
+        var json = String(decoding: Fixtures.bytes("models/smolvlm/tokenizer.json"), as: UTF8.self)
+        // An ordinary token of that spelling and id in place of the special one.
+        for (old, new) in [
+            (#"{"id":728,"content":"<image>""#, #"{"id":731,"content":"<imago>""#),
+            (#""vocab":{"#, #""vocab":{"<image>":728,"#),
+        ] {
+            let parts = json.split(separator: old, maxSplits: 1, omittingEmptySubsequences: false)
+            json = parts.joined(separator: new)
+            #expect(parts.count == 2)
+        }
+        let vision = try #require(model.model.description.vision)
+        let builder = try PromptBuilder(
+            tokenizer: Tokenizer(json: Array(json.utf8)), template: nil,
+            rules: ImageRules(
+                cut: vision.cut, start: "", context: "<image>", end: "", modelIdentity: ""),
+            vocabularyCount: 736)
+        let golden = try #require(LlavaGoldenFile.of("smolvlm").cases.first { $0.name == "one-image" })
+        #expect(throws: PromptError.missingMarkers) {
+            try builder.prompt(tokenIDs: [5, 728, 6], images: model.images(of: golden))
+        }
+    }
+
     @Test func `a tokenizer without the mark round pictures is refused`() throws {
         let model = try TestModel("smolvlm"), other = try TestModel("llava")
         let vision = try #require(model.model.description.vision)
