@@ -129,6 +129,7 @@ import Testing
         ("size", .int(39), "size"),
         ("size", .object(["longest_edge": .int(0)]), "longest_edge"),
         ("size", .object(["longest_edge": .int(.max)]), "longest_edge"),
+        ("size", .object(["longest_edge": .int(1601)]), "up to 1090 tiles"),
         ("max_image_size", .object(["longest_edge": .int(48)]), "max_image_size"),
         ("max_image_size", .null, "max_image_size"), ("do_image_splitting", .int(1), "do_image_splitting"),
         ("do_resize", .bool(false), "do_resize"), ("rescale_factor", .double(0.5), "rescale_factor"),

@@ -95,6 +95,11 @@ package struct Idefics3Family: ModelFamily {
             longerSide: try edge(files.preprocessor, "size", or: 4 * 364),
             splits: try files.preprocessor?.bool("do_image_splitting", or: true) ?? true,
             filter: try LlavaConfig.filter(files.preprocessor, or: .lanczos))
+        let most = options.mostTiles
+        guard most <= 1 << 10 else {
+            throw (files.preprocessor ?? files.config).refusal(
+                "size", "makes up to \(most) tiles of a picture, but at most 1024 are supported")
+        }
         let tokens = options.tokensPerTile
         guard try files.processor?.int("image_seq_len", atMost: 1 << 20, or: tokens) ?? tokens == tokens
         else {
