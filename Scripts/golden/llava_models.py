@@ -109,6 +109,12 @@ def make_model(name, tokenizer, seed):
     return draw(model, kind.stored, tokenizer, seed)
 
 
+def generator(seed, key):
+    """Random numbers that depend on the seed and a parameter's name."""
+    digest = hashlib.sha256(f"{seed}/{key}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:6], "little"))
+
+
 @torch.no_grad()
 def draw(model, stored_type, tokenizer, seed):
     """Draws every parameter from its name and the seed, and rounds it to the stored type."""
@@ -117,9 +123,7 @@ def draw(model, stored_type, tokenizer, seed):
     quiet[tokenizer.token_to_id(MARK)] = 0.1
     quiet[tokenizer.get_vocab_size():] = 0.1
     for key, parameter in model.named_parameters():
-        digest = hashlib.sha256(f"{seed}/{key}".encode()).digest()
-        generator = torch.Generator().manual_seed(int.from_bytes(digest[:6], "little"))
-        noise = torch.randn(parameter.shape, generator=generator)
+        noise = torch.randn(parameter.shape, generator=generator(seed, key))
         if "norm" in key and key.endswith("weight"):
             value = 1.0 + 0.3 * noise
         elif key.endswith("bias"):

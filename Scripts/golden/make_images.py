@@ -19,6 +19,9 @@ PICTURES = [
     ("golden-clear.png", 100, 100, "RGBA", "clear"),
 ]
 
+# Too small for words: name, width, height
+PLAIN = [("golden-dot.png", 1, 1), ("golden-thread.png", 1, 200)]
+
 
 def gradient(width, height, seed):
     """A smooth colour field with a fine ripple, [height, width, 3] bytes."""
@@ -63,3 +66,5 @@ if __name__ == "__main__":
     for seed, picture in enumerate(PICTURES):
         draw(*picture, seed)
         print(picture[0], (IMAGES / picture[0]).stat().st_size)
+    for seed, (name, width, height) in enumerate(PLAIN, len(PICTURES)):
+        Image.fromarray(gradient(width, height, seed)).save(IMAGES / name)

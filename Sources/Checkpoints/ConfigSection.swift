@@ -85,9 +85,10 @@ package struct ConfigSection: Sendable, Hashable {
         return text
     }
 
-    /// A side of a square, written as one number or as [height, width].
-    package func side(_ key: String, atMost most: Int) throws(CheckpointError) -> Int {
-        guard let pair = value(key)?.array else { return try int(key, atMost: most) }
+    /// A side of a square, written as one number or as [height, width]; `fallback` when absent, an error without one.
+    package func side(_ key: String, atMost most: Int, or fallback: Int? = nil) throws(CheckpointError) -> Int
+    {
+        guard let pair = value(key)?.array else { return try int(key, atMost: most, or: fallback) }
         guard pair.count == 2, pair[0] == pair[1] else {
             throw refusal(key, "must be a square: [side, side]")
         }

@@ -6,13 +6,18 @@ package struct ModelFiles: Sendable {
     package let generation: ConfigSection?
     /// `preprocessor_config.json`, or what newer folders have instead: a part of `processor_config.json`.
     package let preprocessor: ConfigSection?
+    /// `processor_config.json`, if there is one.
+    package let processor: ConfigSection?
 
     /// Takes parsed files.
-    package init(config: ConfigSection, generation: ConfigSection? = nil, preprocessor: ConfigSection? = nil)
-    {
+    package init(
+        config: ConfigSection, generation: ConfigSection? = nil, preprocessor: ConfigSection? = nil,
+        processor: ConfigSection? = nil,
+    ) {
         self.config = config
         self.generation = generation
         self.preprocessor = preprocessor
+        self.processor = processor
     }
 
     /// Reads them from `folder`; only `config.json` must be there.
@@ -22,10 +27,11 @@ package struct ModelFiles: Sendable {
         }
         self.config = config
         generation = try Self.read("generation_config.json", in: folder)
+        processor = try Self.read("processor_config.json", in: folder)
         if let preprocessor = try Self.read("preprocessor_config.json", in: folder) {
             self.preprocessor = preprocessor
         } else {
-            preprocessor = try Self.read("processor_config.json", in: folder)?.section("image_processor")
+            preprocessor = try processor?.section("image_processor")
         }
     }
 

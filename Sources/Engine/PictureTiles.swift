@@ -59,7 +59,7 @@ struct PictureTiles {
     init?(rehearsing cut: ImageCut, pageCount: Int, mostPages: Int) {
         let count: Int
         switch cut {
-        case .tiles:
+        case .tiles, .split:
             (count, grid, size) = (pageCount, nil, cut.tileSize)
             pages = (0..<PageIndex(pageCount)).map(\.self)
         case .views(let options):

@@ -6,6 +6,9 @@ package enum ImageCut: Sendable, Hashable {
     case patches(PatchOptions)
     /// Into a square view; or that and tiles, which go through the tower together.
     case views(ViewOptions)
+    /// Into square tiles and one of the whole picture, between whose image tokens there is text; they go through the tower
+    /// one by one.
+    case split(SplitOptions)
 
     /// Side of the squares a picture is cut into, in pixels.
     package var tileSize: Int {
@@ -13,6 +16,7 @@ package enum ImageCut: Sendable, Hashable {
         case .tiles(let options, _): options.tileSize
         case .patches(let options): options.patchSize
         case .views(let options): options.usedSize
+        case .split(let options): options.usedSize
         }
     }
 
@@ -22,6 +26,7 @@ package enum ImageCut: Sendable, Hashable {
         case .tiles(_, let count): count
         case .patches: 64
         case .views(let options): options.tokensPerView
+        case .split(let options): options.tokensPerTile
         }
     }
 
@@ -32,13 +37,14 @@ package enum ImageCut: Sendable, Hashable {
         case .patches(let options): (options.maxTokens + tokensPerPage - 1) / tokensPerPage
         case .views(let options):
             (options.mostTokens + tokensPerPage - 1) / tokensPerPage
+        case .split(let options): options.mostTiles
         }
     }
 
     /// Whether a picture goes through the tower as a whole.
     package var isWhole: Bool {
         switch self {
-        case .tiles: false
+        case .tiles, .split: false
         case .patches: true
         case .views(let options): options.resolutions != nil
         }
@@ -65,6 +71,8 @@ package enum ImageCut: Sendable, Hashable {
             return .patches(PatchPlan(width: width, height: height, options: options))
         case .views(let options):
             return .views(ViewPlan(width: width, height: height, options: options))
+        case .split(let options):
+            return .split(SplitPlan(width: width, height: height, options: options))
         }
     }
 }
@@ -74,6 +82,7 @@ package enum ImagePlan: Sendable, Hashable {
     case tiles(TilingPlan, tokensPerTile: Int)
     case patches(PatchPlan)
     case views(ViewPlan)
+    case split(SplitPlan)
 
     /// How many image tokens it becomes.
     package var tokenCount: Int {
@@ -81,13 +90,14 @@ package enum ImagePlan: Sendable, Hashable {
         case .tiles(let plan, let tokensPerTile): plan.tileCount * tokensPerTile
         case .patches(let plan): plan.grid.count
         case .views(let plan): plan.tokenCount
+        case .split(let plan): plan.tokenCount
         }
     }
 
     /// Image tokens beside one another; nil where they have no places in two dimensions.
     package var columns: Int? {
         switch self {
-        case .tiles, .views: nil
+        case .tiles, .views, .split: nil
         case .patches(let plan): plan.grid.columns
         }
     }
@@ -100,6 +110,7 @@ package enum ImagePlan: Sendable, Hashable {
         case .patches(let plan):
             "patches \(plan.grid.columns)x\(plan.grid.rows) of \(plan.options.mergeSize)x\(plan.options.patchSize)"
         case .views(let plan): plan.name
+        case .split(let plan): plan.name
         }
     }
 
@@ -109,6 +120,7 @@ package enum ImagePlan: Sendable, Hashable {
         case .tiles(let plan, _): plan.cut
         case .patches(let plan): plan.cut
         case .views(let plan): plan.cut
+        case .split(let plan): plan.cut
         }
     }
 }

@@ -14,8 +14,12 @@ package struct ImageTiles: Sendable, Hashable {
 
     /// Resizes and cuts `pixels`.
     package init(_ pixels: Pixels, _ cut: PictureCut) {
-        let images = cut.sizes.map {
-            resize(pixels, toWidth: $0.width, height: $0.height, filter: cut.filter)
+        var images: [Pixels] = []
+        for size in cut.sizes {
+            images.append(
+                resize(
+                    size.source.map { images[$0] } ?? pixels, toWidth: size.width, height: size.height,
+                    filter: cut.filter))
         }
         var bytes: [UInt8] = []
         bytes.reserveCapacity(cut.squares.count * cut.side * cut.side * 3)

@@ -15,6 +15,14 @@ package struct PictureCut: Sendable, Hashable {
     package struct Size: Sendable, Hashable {
         package let width: Int
         package let height: Int
+        /// Which of the sizes before it the picture is brought from; nil for its own.
+        package let source: Int?
+
+        init(width: Int, height: Int, from source: Int? = nil) {
+            self.width = width
+            self.height = height
+            self.source = source
+        }
     }
 
     /// Where a square lies; what is beyond the picture is black.
@@ -85,5 +93,21 @@ extension ViewPlan: PicturePlan {
                     .init(size: 1, left: $0 % columns * view - left, top: $0 / columns * view - top)
                 },
             grid: TokenGrid(grid))
+    }
+}
+
+extension SplitPlan: PicturePlan {
+    /// Tiles row by row, then one of the whole picture, made of what was brought to whole tiles.
+    package var cut: PictureCut {
+        let tile = options.tileSize
+        var sizes = [PictureCut.Size(width: width, height: height)]
+        if columns > 0 { sizes.append(.init(width: columns * tile, height: rows * tile, from: 0)) }
+        sizes.append(.init(width: tile, height: tile, from: sizes.count - 1))
+        let squares = (0..<(rows * columns)).map {
+            PictureCut.Square(size: 1, left: $0 % columns * tile, top: $0 / columns * tile)
+        }
+        return PictureCut(
+            sizes: sizes, filter: options.filter, side: options.usedSize,
+            squares: squares + [.init(size: sizes.count - 1, left: 0, top: 0)], grid: nil)
     }
 }

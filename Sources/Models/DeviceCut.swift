@@ -8,11 +8,23 @@ package struct DeviceCut: Sendable {
     private let passes: [[ResizePass]]
     /// Their tables, in the order of the passes: where pixels begin, then the weights.
     private let resizing: [Int32]
-    /// Where the pixels of each size begin in one piece of memory; the picture itself is at its beginning.
-    private let starts: [Int]
+    /// Where the pixels of each size lie in one piece of memory; the picture itself is at its beginning.
+    private let places: [Place]
     /// Bytes of that memory, and of what is between two passes.
     private let imageBytes: Int
     private let betweenBytes: Int
+
+    /// Pixels in that memory.
+    private struct Place {
+        let width: Int
+        let height: Int
+        let start: Int
+
+        /// [height, width, 3].
+        func tensor(_ memory: Tensor) -> Tensor {
+            memory[start..<(start + width * height * 3)].reshaped([height, width, 3])
+        }
+    }
 
     /// The most bytes of memory that a picture may take beside its tiles.
     package static let mostBytes = 64 << 20
@@ -21,20 +33,25 @@ package struct DeviceCut: Sendable {
     package init?(_ picture: DecodedPicture) {
         self.picture = picture
         let (pixels, cut) = (picture.pixels, picture.cut)
+        let whole = Place(width: pixels.width, height: pixels.height, start: 0)
         var next = Self.padded(pixels.bytes.count), between = 0
-        var starts: [Int] = []
+        var places: [Place] = []
         for size in cut.sizes {
-            starts.append(next)
-            next += Self.padded(size.width * size.height * 3)
+            let source = size.source.map { places[$0] } ?? whole
+            let isSame = source.width == size.width && source.height == size.height
+            places.append(
+                Place(width: size.width, height: size.height, start: isSame ? source.start : next))
+            if !isSame { next += Self.padded(size.width * size.height * 3) }
             // As much as the larger order of passes takes.
-            between = max(between, pixels.width * size.height * 3, size.width * pixels.height * 3)
+            between = max(between, source.width * size.height * 3, size.width * source.height * 3)
         }
         guard next + between <= Self.mostBytes else { return nil }
-        self.starts = starts
+        self.places = places
         imageBytes = next
         betweenBytes = between
-        passes = cut.sizes.map {
-            ResizePass.passes(width: pixels.width, height: pixels.height, to: $0, filter: cut.filter)
+        passes = cut.sizes.map { size in
+            let source = size.source.map { places[$0] } ?? whole
+            return ResizePass.passes(width: source.width, height: source.height, to: size, filter: cut.filter)
         }
         resizing = passes.flatMap { $0.flatMap { $0.taps.first + $0.taps.weights } }
     }
@@ -59,21 +76,22 @@ package struct DeviceCut: Sendable {
             defer { table += rows * columns }
             return numbers[table..<(table + rows * columns)].reshaped([rows, columns])
         }
-        for index in cut.sizes.indices {
-            var source = Self.image(images, at: 0, pixels.width, pixels.height)
+        let whole = Place(width: pixels.width, height: pixels.height, start: 0)
+        for (index, size) in cut.sizes.enumerated() {
+            var source = (size.source.map { places[$0] } ?? whole).tensor(images)
             for (step, pass) in passes[index].enumerated() {
                 let isLast = step == passes[index].count - 1
-                let memory = isLast ? images : between, start = isLast ? starts[index] : 0
+                let memory = isLast ? images : between, start = isLast ? places[index].start : 0
                 let taps = pass.taps, count = taps.first.count
                 let first = next(1, count), weights = next(taps.tapCount, count)
                 let target: Tensor
                 switch pass {
                 case .across(_, let rows):
-                    target = Self.image(memory, at: start, count, rows.count)
+                    target = Place(width: count, height: rows.count, start: start).tensor(memory)
                     operators.resizeAcross(
                         source, top: rows.lowerBound, first: first, weights: weights, out: target)
                 case .down:
-                    target = Self.image(memory, at: start, source.shape[1], count)
+                    target = Place(width: source.shape[1], height: count, start: start).tensor(memory)
                     operators.resizeDown(source, first: first, weights: weights, out: target)
                 }
                 source = target
@@ -85,17 +103,10 @@ package struct DeviceCut: Sendable {
     /// The squares as the device wants them.
     private func squares(_ range: Range<Int>) -> [Int32] {
         picture.cut.squares[range].flatMap { square in
-            let size = picture.cut.sizes[square.size]
+            let place = places[square.size]
             // Safe: below the most bytes; a square begins within a few sides of its picture.
-            return [
-                passes[square.size].isEmpty ? 0 : starts[square.size], size.width, size.height, square.left,
-                square.top,
-            ].map { Int32($0) }
+            return [place.start, place.width, place.height, square.left, square.top].map { Int32($0) }
         }
-    }
-
-    private static func image(_ memory: Tensor, at start: Int, _ width: Int, _ height: Int) -> Tensor {
-        memory[start..<(start + width * height * 3)].reshaped([height, width, 3])
     }
 
     private static func padded(_ count: Int) -> Int { (count + 63) / 64 * 64 }

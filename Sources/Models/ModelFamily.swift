@@ -33,6 +33,8 @@ package enum ModelFamilies {
             LlavaFamily.plain,
             LlavaFamily.next,
             LlavaFamily.oneVision,
+            Idefics3Family.three,
+            Idefics3Family.smol,
         ] + TextOnly.all
 
     /// Reads and checks the configuration of the checkpoint in `folder`; weights are not touched.

@@ -9,7 +9,8 @@ extension ModelFamilies {
         let text = description.text.initializerRange
         let vision = description.vision?.initializerRange ?? text
         return RandomSource(seed: seed, elementType: elementType) { name in
-            name.hasPrefix("vision_") || name.contains("visual.") ? vision : text
+            name.hasPrefix("vision_") || name.contains("visual.") || name.contains("vision_model.")
+                ? vision : text
         }
     }
 

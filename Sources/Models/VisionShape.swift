@@ -103,6 +103,7 @@ package struct VisionShape: Sendable, Hashable {
         case .tiles: 4 * hiddenSize
         case .views: max(1, features?.layers.count ?? 1) * hiddenSize
         case .patches(let options): options.mergeSize * options.mergeSize * hiddenSize
+        case .split(let options): options.mergeSize * options.mergeSize * hiddenSize
         }
     }
 }

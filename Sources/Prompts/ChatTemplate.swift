@@ -4,6 +4,8 @@ package import Jinja
 package struct ChatTemplate: Sendable {
     private let template: Template
     private let takesParts: Bool
+    /// Whether text must come as a part too: some templates know no other content.
+    private let needsParts: Bool
     private let specials: [(String, Value)]
 
     /// Compiles `source`; `specials` are the variables of special tokens (`bos_token`, `eos_token`).
@@ -15,6 +17,7 @@ package struct ChatTemplate: Sendable {
         }
         self.specials = specials
         takesParts = Self.takesParts(template, specials, rules)
+        needsParts = Self.needsParts(template, specials)
     }
 
     /// The prompt of `conversation` with the assistant's turn opened; a picture is what the template writes for it.
@@ -42,9 +45,11 @@ package struct ChatTemplate: Sendable {
     }
 
     private func content(_ message: Message) -> Value {
-        if !takesParts || !message.hasImages { return .string(message.text(image: "<image>\n")) }
+        if !(message.hasImages ? takesParts : needsParts) {
+            return .string(message.text(image: "<image>\n"))
+        }
         return .array(
-            message.parts.map { part in
+            (message.parts.isEmpty ? [.text("")] : message.parts).map { part in
                 switch part {
                 case .text(let text): Value.members([("type", .string("text")), ("text", .string(text))])
                 case .image: Value.members([("type", .string("image"))])
@@ -58,13 +63,26 @@ package struct ChatTemplate: Sendable {
     {
         guard let rules else { return false }
         let parts = Value.array([Value.members([("type", .string("image"))])])
-        let message = Value.members([("role", .string("user")), ("content", parts)])
-        let text = try? template.render(
+        return writes(rules.marks.prefix(2) + ["<image>"], of: parts, template, specials)
+    }
+
+    /// Whether the template writes a text that comes as a part, but not one that is all of the content.
+    private static func needsParts(_ template: Template, _ specials: [(String, Value)]) -> Bool {
+        let text = Value.string("Hello")
+        let parts = Value.array([Value.members([("type", .string("text")), ("text", text)])])
+        return !writes(["Hello"], of: text, template, specials)
+            && writes(["Hello"], of: parts, template, specials)
+    }
+
+    /// Whether one of `texts` is in the prompt of a message with such content.
+    private static func writes(
+        _ texts: some Sequence<String>, of content: Value, _ template: Template,
+        _ specials: [(String, Value)],
+    ) -> Bool {
+        let message = Value.members([("role", .string("user")), ("content", content)])
+        let prompt = try? template.render(
             [("messages", .array([message])), ("add_generation_prompt", .bool(true))] + specials)
-        guard let text else { return false }
-        return (rules.marks.prefix(2) + ["<image>"]).contains {
-            text.utf8.firstRange(of: $0.utf8) != nil
-        }
+        return prompt.map { prompt in texts.contains { prompt.utf8.firstRange(of: $0.utf8) != nil } } ?? false
     }
 }
 

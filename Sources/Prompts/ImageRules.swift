@@ -27,7 +27,15 @@ package struct ImageRules: Sendable {
     /// Whether a picture is opened and closed.
     var hasEnds: Bool { !start.isEmpty && !end.isEmpty }
     /// The texts of all its special tokens.
-    var marks: [String] { hasEnds ? [start, context, end] : [context] }
+    var marks: [String] {
+        if case .split = cut { return [context, SplitFrame.mark] }
+        return hasEnds ? [start, context, end] : [context]
+    }
+
+    /// The text of a picture between whose image tokens there is some.
+    private func frame(_ plan: ImagePlan) -> String? {
+        if case .split(let plan) = plan { SplitFrame.text(plan, context: context) } else { nil }
+    }
 
     /// Reads a picture's header and counts its tokens.
     func plan(
@@ -39,6 +47,7 @@ package struct ImageRules: Sendable {
         let key = ContentKey(encoded: encoded, preprocessing: plan.name, model: modelIdentity)
         return PlannedImage(
             key: ImageKey(digest: key.bytes), tokenCount: plan.tokenCount, columns: plan.columns,
+            frame: frame(plan),
             picture: { () throws(ImageError) -> DecodedPicture in
                 DecodedPicture(try decoder.decode(encoded, limits: limits), plan.cut)
             })
@@ -52,6 +61,7 @@ package struct ImageRules: Sendable {
         let key = ContentKey(encoded: [], preprocessing: "\(width)x\(height)", model: modelIdentity)
         return PlannedImage(
             key: ImageKey(digest: key.bytes), tokenCount: plan.tokenCount, columns: plan.columns,
+            frame: frame(plan),
             picture: { () throws(ImageError) -> DecodedPicture in throw .empty })
     }
 }

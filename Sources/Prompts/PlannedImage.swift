@@ -9,17 +9,21 @@ package struct PlannedImage: Sendable {
     package let tokenCount: Int
     /// Image tokens beside one another; nil where they have no places in two dimensions.
     package let columns: Int?
+    /// What stands for it in a prompt whose image tokens are not all together: text with one mark of them for each run, which
+    /// are of one length.
+    package let frame: String?
     /// Decodes the picture and says how it is cut.
     package let picture: @Sendable () throws(ImageError) -> DecodedPicture
 
     /// Takes what a planner found.
     package init(
-        key: ImageKey, tokenCount: Int, columns: Int? = nil,
+        key: ImageKey, tokenCount: Int, columns: Int? = nil, frame: String? = nil,
         picture: @escaping @Sendable () throws(ImageError) -> DecodedPicture,
     ) {
         self.key = key
         self.tokenCount = tokenCount
         self.columns = columns
+        self.frame = frame
         self.picture = picture
     }
 }

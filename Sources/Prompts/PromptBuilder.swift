@@ -53,6 +53,7 @@ package struct PromptBuilder: Sendable {
         }
         guard let context = tokenizer.id(of: rules.context) else { throw .missingMarkers }
         guard rules.hasEnds else {
+            guard rules.marks.allSatisfy({ tokenizer.id(of: $0) != nil }) else { throw .missingMarkers }
             markers = MarkerIDs(around: nil, context: context)
             return
         }
@@ -176,6 +177,12 @@ package struct PromptBuilder: Sendable {
             if !isPlace || markers.around != nil { expanded.append(id) }
             guard isPlace else { continue }
             let image = images[spans.count]
+            if let frame = image.frame {
+                spans.append(
+                    ImageSpan(
+                        key: image.key, runs: try append(frame, of: image, markers.context, to: &expanded)))
+                continue
+            }
             spans.append(
                 ImageSpan(
                     key: image.key, start: expanded.count, tokenCount: image.tokenCount,
@@ -183,5 +190,25 @@ package struct PromptBuilder: Sendable {
             expanded += repeatElement(markers.context, count: image.tokenCount)
         }
         return PreparedPrompt(tokenIDs: expanded, images: spans)
+    }
+
+    /// Appends `frame` with runs of `context` for its marks, as many as the tokens of `image`; says where they stand.
+    private func append(
+        _ frame: String, of image: PlannedImage, _ context: Int32, to expanded: inout [Int32],
+    ) throws(PromptError) -> [Range<Int>] {
+        let ids = tokenizer.encode(frame), count = ids.count { $0 == context }
+        // Some vocabulary may have the mark as an ordinary token, which text does not become.
+        guard count > 0, image.tokenCount >= count else { throw .missingMarkers }
+        let length = image.tokenCount / count
+        var runs: [Range<Int>] = []
+        for id in ids {
+            guard id == context else {
+                expanded.append(id)
+                continue
+            }
+            runs.append(expanded.count..<(expanded.count + length))
+            expanded += repeatElement(context, count: length)
+        }
+        return runs
     }
 }

@@ -22,8 +22,8 @@ package struct ImageKey: Hashable, Sendable {
 package struct ImageSpan: Hashable, Sendable {
     /// The picture's embeddings.
     package let key: ImageKey
-    /// Index of its first image token in the prompt.
-    package let start: Int
+    /// The indices of its image tokens: ranges in order, between which there may be text.
+    package let runs: [Range<Int>]
     /// How many image tokens it has.
     package let tokenCount: Int
     /// Image tokens beside one another where they have places in two dimensions; nil where they follow one another as
@@ -35,13 +35,41 @@ package struct ImageSpan: Hashable, Sendable {
         precondition(start >= 0 && tokenCount > 0, "a span holds tokens")
         precondition(columns.map { $0 > 0 && tokenCount.isMultiple(of: $0) } ?? true, "rows are whole")
         self.key = key
-        self.start = start
+        runs = [start..<(start + tokenCount)]
         self.tokenCount = tokenCount
         self.columns = columns
     }
 
-    /// The indices of its tokens.
-    package var range: Range<Int> { start..<(start + tokenCount) }
+    /// A span in `runs` of at least one token each, in order, with text between them.
+    package init(key: ImageKey, runs: [Range<Int>]) {
+        precondition(!runs.isEmpty && runs[0].lowerBound >= 0, "a span holds tokens")
+        precondition(runs.allSatisfy { !$0.isEmpty }, "a run holds tokens")
+        precondition(
+            zip(runs, runs.dropFirst()).allSatisfy { $0.upperBound <= $1.lowerBound }, "runs are ordered")
+        self.key = key
+        self.runs = runs
+        tokenCount = runs.reduce(0) { $0 + $1.count }
+        columns = nil
+    }
+
+    /// Index of its first image token in the prompt.
+    package var start: Int { runs[0].lowerBound }
+    /// The indices from its first image token to its last, text between them included.
+    package var range: Range<Int> { start..<runs[runs.count - 1].upperBound }
+
+    /// Whether the token at `index` is one of its image tokens.
+    func hasToken(at index: Int) -> Bool { runs.contains { $0.contains(index) } }
+
+    /// Its image tokens within `indices`: where each stands, and which of the picture's it is.
+    func tokens(in indices: Range<Int>) -> [(index: Int, place: Int)] {
+        var tokens: [(index: Int, place: Int)] = []
+        var place = 0
+        for run in runs {
+            for index in run.clamped(to: indices) { tokens.append((index, place + index - run.lowerBound)) }
+            place += run.count
+        }
+        return tokens
+    }
 }
 
 /// What a request brings to the engine: token ids, and which of them are image tokens of which picture.
@@ -69,9 +97,9 @@ package struct PreparedPrompt: Hashable, Sendable {
     func textTokens() -> [Int32] {
         var tokens: [Int32] = []
         var end = 0
-        for span in images {
-            tokens += tokenIDs[end..<span.start]
-            end = span.range.upperBound
+        for run in images.flatMap(\.runs) {
+            tokens += tokenIDs[end..<run.lowerBound]
+            end = run.upperBound
         }
         return tokens + tokenIDs[end...]
     }

@@ -30,7 +30,7 @@ extension Scheduler {
         let unscored = range.clamped(
             to: request.scoredCount..<max(request.scoredCount, prompt.tokenIDs.count - 1))
         let places = unscored.map { $0 + 1 }.filter { place in
-            !prompt.images.contains { $0.range.contains(place) }
+            !prompt.images.contains { $0.hasToken(at: place) }
         }
         guard !places.isEmpty else { return nil }
         return PromptScoring(places: places, ids: places.map { prompt.tokenIDs[$0] }, topCount: topCount)

@@ -239,11 +239,10 @@ package struct Scheduler: Sendable {
         var rows = [Int32](repeating: -1, count: range.count)
         for span in request.prompt.images where span.range.overlaps(range) {
             guard let pages = cache[span.key]?.pages else { continue }
-            for token in span.range.clamped(to: range) {
-                let row = token - span.start
-                rows[token - range.lowerBound] =
-                    pages[row / limits.rowsPerImagePage] * Int32(limits.rowsPerImagePage)
-                    + Int32(row % limits.rowsPerImagePage)
+            for token in span.tokens(in: range) {
+                rows[token.index - range.lowerBound] =
+                    pages[token.place / limits.rowsPerImagePage] * Int32(limits.rowsPerImagePage)
+                    + Int32(token.place % limits.rowsPerImagePage)
             }
         }
         return rows

@@ -15,7 +15,9 @@ struct TokenKey: Hashable, Sendable {
     static func keys(of prompt: PreparedPrompt) -> [TokenKey] {
         var keys = prompt.tokenIDs.map(TokenKey.init(id:))
         for span in prompt.images {
-            for token in span.range { keys[token] = TokenKey(image: span.key, place: token - span.start) }
+            for token in span.tokens(in: span.range) {
+                keys[token.index] = TokenKey(image: span.key, place: token.place)
+            }
         }
         return keys
     }

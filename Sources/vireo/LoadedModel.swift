@@ -110,7 +110,7 @@ struct LoadedModel {
             patches.maxPixels = min(patches.maxPixels, cap * patches.tokenSize * patches.tokenSize)
             patches.minPixels = min(patches.minPixels, patches.maxPixels)
             description.vision?.cut = .patches(patches)
-        case .views:
+        case .views, .split:
             guard options.maxTiles == nil, options.maxImageTokens == nil else {
                 throw StartError(
                     "--max_tiles and --max_image_token_count are for other models: the sizes of this one's "

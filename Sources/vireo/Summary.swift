@@ -63,6 +63,9 @@ enum Summary {
         case .views(let views):
             "a view of \(views.viewSize) pixels, \(views.tokensPerView) tokens"
                 + "\(views.resolutions.map { ", and tiles of \($0.sizes.count) sizes" } ?? "")"
+        case .split(let split):
+            "up to \(split.mostTiles) tiles of \(split.tileSize) pixels, that of the whole picture among them, "
+                + "\(split.tokensPerTile) tokens each"
         }
     }
 

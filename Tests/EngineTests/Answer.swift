@@ -26,7 +26,8 @@ struct Answer {
         try await self.init(
             engine.submit(
                 try golden.prompt(model),
-                images: try golden.images(model).map { ImageSource(picture: $0.picture) }, sampling: sampling))
+                images: try golden.images(model).map { ImageSource(picture: $0.picture) }, sampling: sampling)
+        )
     }
 
     /// Asks all of `cases` at once, each `times`, and expects the reference's tokens.

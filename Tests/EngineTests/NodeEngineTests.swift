@@ -99,7 +99,7 @@ struct NodeEngineTests {
 
     /// Models, ranks and towers that two nodes can have.
     private static let divisions: [(String, Int, Int)] =
-        (["internvl-qwen3-hf", "internvl-qwen2-hf"] + QwenGoldenFile.models).flatMap { name in
+        (["internvl-qwen3-hf", "internvl-qwen2-hf", "idefics3"] + QwenGoldenFile.models).flatMap { name in
             [(name, 2, 1), (name, 2, 2), (name, 4, 1), (name, 4, 2), (name, 4, 4)]
         }.filter { name, count, _ in
             guard let description = try? ModelFamilies.describe(Fixtures.folder(name)) else { return false }
@@ -114,6 +114,9 @@ struct NodeEngineTests {
         if QwenGoldenFile.models.contains(name) {
             try await Answer.expectTokens(
                 of: QwenGoldenFile.of(name).cases.prefix(3).map(\.self), model, nodes.engine)
+        } else if LlavaGoldenFile.splitting.contains(name) {
+            try await Answer.expectTokens(
+                of: LlavaGoldenFile.of(name).cases.suffix(3).map(\.self), model, nodes.engine)
         } else {
             try await Answer.expectTokens(
                 of: GoldenFile.of(name).cases.filter { $0.tiling.thumbnail != false }.prefix(4).map(\.self),

@@ -42,6 +42,8 @@ enum ImageFixtures {
     static let tiling: [[Int]] = load("tiling.json")
     /// By model rows of width, height, width and height before cutting, views, tokens.
     static let viewPlans: [String: [[Int]]] = load("views.json")
+    /// By tile and longer side rows of width, height, width and height before cutting, columns, rows.
+    static let splitPlans: [String: [[Int]]] = load("splits.json")
 
     /// The case of that name.
     static func file(_ name: String) -> [UInt8] {

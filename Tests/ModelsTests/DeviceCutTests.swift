@@ -28,6 +28,9 @@ struct DeviceCutTests {
             let plans: [any PicturePlan] = [
                 tiling, patches, ViewPlan(width: width, height: height, options: view),
                 ViewPlan(width: width, height: height, options: tiled),
+                SplitPlan(
+                    width: width, height: height,
+                    options: SplitOptions(tileSize: 10, patchSize: 3, mergeSize: 1, longerSide: 25)),
             ]
             for plan in plans {
                 let picture = DecodedPicture(pixels, plan.cut), expected = picture.tiles

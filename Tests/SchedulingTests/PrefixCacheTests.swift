@@ -99,4 +99,16 @@ struct PrefixCacheTests {
         #expect(keys(picture).first == keys(other).first && keys(picture).last == keys(other).last)
         #expect(Set(keys(picture) + keys(other)).count == 9)
     }
+
+    @Test func `text between the tokens of a picture matches by its ids`() {
+        let picture = ImageKey(digest: Array(repeating: 7, count: 32))
+        let runs = PreparedPrompt(
+            tokenIDs: [9, 9, 9, 5, 6, 9, 9], images: [ImageSpan(key: picture, runs: [1..<3, 5..<6])])
+        let whole = PreparedPrompt(
+            tokenIDs: [9, 9, 9, 9, 5], images: [ImageSpan(key: picture, start: 1, tokenCount: 3)])
+        let (keys, others) = (TokenKey.keys(of: runs), TokenKey.keys(of: whole))
+        #expect(Array(keys[...2]) == Array(others[...2]) && keys[5] == others[3])
+        #expect(keys[3] == TokenKey(id: 5) && keys[4] == TokenKey(id: 6) && keys[6] == TokenKey(id: 9))
+        #expect(runs.textTokens() == [9, 5, 6, 9] && runs.imageTokenCount == 3)
+    }
 }

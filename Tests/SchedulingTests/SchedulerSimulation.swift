@@ -130,8 +130,19 @@ struct SchedulerSimulation {
             let tiles = 1 + picture % 3
             let key = ImageKey(digest: Array(repeating: UInt8(picture), count: 32))
             let count = tiles * scheduler.limits.rowsPerImagePage
-            spans.append(ImageSpan(key: key, start: ids.count, tokenCount: count))
-            ids += Array(repeating: 99, count: count)
+            guard picture >= 3 else {
+                spans.append(ImageSpan(key: key, start: ids.count, tokenCount: count))
+                ids += Array(repeating: 99, count: count)
+                continue
+            }
+            // Others have text between their tiles.
+            var runs: [Range<Int>] = []
+            for tile in 0..<tiles {
+                ids += Array(repeating: Int32(60 + tile), count: tile)
+                runs.append(ids.count..<(ids.count + scheduler.limits.rowsPerImagePage))
+                ids += Array(repeating: 99, count: scheduler.limits.rowsPerImagePage)
+            }
+            spans.append(ImageSpan(key: key, runs: runs))
         }
         // Some begin alike.
         ids += random.below(3) == 0 ? [7, 7, 7, 7, 7, 7, 7, 7] : []

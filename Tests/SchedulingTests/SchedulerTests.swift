@@ -95,6 +95,25 @@ struct SchedulerTests {
         #expect(scheduler.images.referencedCount == 0 && scheduler.images.count == 1)
     }
 
+    @Test func `image tokens with text between them find their rows, chunk by chunk`() throws {
+        var scheduler = scheduler()
+        let span = ImageSpan(key: picture(1), runs: [2..<4, 7..<8, 9..<10])
+        #expect(span.start == 2 && span.range == 2..<10 && span.tokenCount == 4)
+        scheduler.submit(
+            RequestID(1), prompt: PreparedPrompt(tokenIDs: Array(repeating: 5, count: 12), images: [span]),
+            sampling: try SamplingParameters(maxNewTokens: 1), seed: 1)
+        _ = scheduler.commit(scheduler.plan(), chosen: [nil])
+        scheduler.finishLoading(picture(1))
+        let pages = try #require(scheduler.images[picture(1)]?.pages)
+        let rows = [0, 1, 2, 3].map { pages[$0 / 2] * 2 + Int32($0 % 2) }
+        var plan = scheduler.plan()
+        #expect(shape(plan) == ["1: 2+8"])
+        #expect(plan.sequences[0].imageRows == [rows[0], rows[1], -1, -1, -1, rows[2], -1, rows[3]])
+        _ = scheduler.commit(plan, chosen: [nil])
+        plan = scheduler.plan()
+        #expect(plan.sequences[0].imageRows == [-1, -1])
+    }
+
     @Test func `a picture whose embeddings are found elsewhere needs no tower`() throws {
         var scheduler = scheduler()
         try ask(&scheduler, 1, tokens: 8, pictures: [(picture(1), 2, 3)])

@@ -129,9 +129,13 @@ struct SimulatedDevice {
         var history = History()
         var counts: [Int32: Int32] = [:]
         for (place, token) in prompt.tokenIDs.enumerated() {
-            let span = prompt.images.first { $0.range.contains(place) }
+            let span = prompt.images.first { $0.runs.contains { $0.contains(place) } }
             history.append(
-                history.next(span.map { embedding($0.key, row: place - $0.start) } ?? UInt64(token)))
+                history.next(
+                    span.map { span in
+                        embedding(
+                            span.key, row: prompt.tokenIDs[span.start..<place].count { $0 == token })
+                    } ?? UInt64(token)))
             if span == nil, sampling.penalties.countsPrompt { counts[token, default: 0] += 1 }
         }
         var answer: [Int32] = []

@@ -6,6 +6,8 @@ package struct LlavaGoldenFile: Decodable, Sendable {
 
     /// The checkpoint folders.
     package static let models = ["llava", "llava-siglip", "llava-next", "llava-onevision"]
+    /// Those of SmolVLM2 and Idefics3, whose files have the same fields.
+    package static let splitting = ["smolvlm", "idefics3"]
 
     /// The answers for `model`.
     package static func of(_ model: String) throws -> LlavaGoldenFile {

@@ -18,13 +18,20 @@ package struct TestModel: Sendable {
     package let prompts: PromptBuilder
     package let elementType: ElementType
 
-    /// Loads the folder `name` of the fixtures on two threads.
-    package init(_ name: String, elementType: ElementType = .f32) throws {
+    /// Loads the folder `name` of the fixtures on two threads; with `altered` in place of its description, random weights.
+    package init(
+        _ name: String, elementType: ElementType = .f32, altered: ModelDescription? = nil,
+    ) throws {
         let folder = Fixtures.folder(name)
-        let description = try ModelFamilies.describe(folder)
+        let description = try altered ?? ModelFamilies.describe(folder)
         device = CPUDevice(threadCount: 2, exact: elementType == .f32)
-        model = try ModelFamilies.load(
-            folder: folder, description: description, device: device, elementType: elementType)
+        model =
+            altered == nil
+            ? try ModelFamilies.load(
+                folder: folder, description: description, device: device, elementType: elementType)
+            : try ModelFamilies.load(
+                ModelFamilies.randomWeights(for: description, seed: 1), description: description,
+                device: device, elementType: elementType)
         self.elementType = elementType
         let rules = description.vision.map { vision in
             ImageRules(

@@ -100,7 +100,7 @@ struct WorkBounds {
         else { return false }
         let pieces: Int
         switch (cut, picture.grid) {
-        case (.tiles, nil), (.views, nil): pieces = picture.pages.count
+        case (.tiles, nil), (.views, nil), (.split, nil): pieces = picture.pages.count
         case (.patches(let options), let grid?):
             let rows = limits.rowsPerImagePage
             guard (grid.count + rows - 1) / rows == picture.pages.count else { return false }

@@ -100,7 +100,7 @@ enum LlavaConfig {
         return vision
     }
 
-    private static func gelu(
+    static func gelu(
         _ section: ConfigSection, _ key: String, or fallback: String,
     ) throws(CheckpointError) -> GELU {
         switch try section.string(key, or: fallback) {
@@ -220,7 +220,7 @@ enum LlavaConfig {
     }
 
     /// Throws unless the image processor's steps are the usual ones.
-    private static func checkSteps(_ preprocessor: ConfigSection?) throws(CheckpointError) {
+    static func checkSteps(_ preprocessor: ConfigSection?) throws(CheckpointError) {
         guard let preprocessor else { return }
         for key in ["do_resize", "do_rescale", "do_normalize"] {
             guard try preprocessor.bool(key, or: true) else {
@@ -275,9 +275,12 @@ enum LlavaConfig {
         }
     }
 
-    private static func filter(_ preprocessor: ConfigSection?) throws(CheckpointError) -> ResizeFilter {
-        guard let preprocessor else { return .bicubic }
-        switch try preprocessor.int("resample", atLeast: 0, atMost: 5, or: 3) {
+    /// How the image processor resizes; `fallback` where it does not say.
+    static func filter(
+        _ preprocessor: ConfigSection?, or fallback: ResizeFilter = .bicubic,
+    ) throws(CheckpointError) -> ResizeFilter {
+        guard let preprocessor, preprocessor.value("resample") != nil else { return fallback }
+        switch try preprocessor.int("resample", atLeast: 0, atMost: 5) {
         case 1: return .lanczos
         case 2: return .bilinear
         case 3: return .bicubic

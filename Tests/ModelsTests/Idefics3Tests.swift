@@ -1,0 +1,61 @@
+import Tensors
+import TestSupport
+import Testing
+
+@testable import Images
+@testable import Models
+
+/// SmolVLM2 and Idefics3 against transformers in f32, on the reference's ids.
+@Suite struct Idefics3Tests {
+    private func pictures(_ golden: LlavaGoldenCase, _ cut: ImageCut) throws -> [ImageTiles] {
+        try golden.images.map { image in
+            let pixels = try Fixtures.pixels(image.file)
+            return ImageTiles(pixels, cut.plan(width: pixels.width, height: pixels.height).cut)
+        }
+    }
+
+    @Test(arguments: LlavaGoldenFile.splitting)
+    func `the tiles of a picture are the reference's`(name: String) throws {
+        let golden = try LlavaGoldenFile.of(name)
+        let cut = try #require(ModelFamilies.describe(Fixtures.folder(name)).vision?.cut)
+        #expect(cut.tileSize == golden.tile)
+        for example in golden.cases {
+            for (image, made) in zip(example.images, try pictures(example, cut)) {
+                #expect(cut.plan(width: image.width, height: image.height).tokenCount == image.tokens)
+                #expect(made.tileCount == image.tiles && made.tileSize == golden.tile)
+                #expect(
+                    SHA256.hexadecimal(SHA256.digest(of: made.bytes)) == image.tilesSha256, "\(image.file)")
+            }
+        }
+    }
+
+    @Test(arguments: LlavaGoldenFile.splitting)
+    func `picture embeddings, logits and 32 greedy tokens equal the reference, in chunks too`(
+        name: String,
+    ) throws {
+        let driver = try FixtureModel.driver(name, as: .f32), file = try LlavaGoldenFile.of(name)
+        let cut = try #require(driver.model.description.vision?.cut), width = file.hiddenSize
+        driver.imageTokenID = name == "smolvlm" ? 728 : 691
+        var (largest, furthest): (Float, Float) = (0, 0)
+        for example in file.cases {
+            for chunk in [Int.max, 7] {
+                let sequence = try driver.sequence(showing: pictures(example, cut))
+                if let expected = example.embeddings, chunk > 7 {
+                    let all = try driver.device.readFloats(sequence.images)
+                    #expect(all.count == example.images.reduce(0) { $0 + $1.tokens } * width)
+                    let rows = example.embeddingRows ?? Array(0..<(all.count / width))
+                    let ours = rows.flatMap { all[($0 * width)..<(($0 + 1) * width)] }
+                    let difference = largestDifference(ours, Fixtures.floats(expected))
+                    #expect(difference < 2e-4, "\(example.name)")
+                    furthest = max(furthest, difference)
+                }
+                let (logits, chosen) = try driver.answer(
+                    sequence, to: example.inputIds, inChunksOf: chunk, count: example.greedyIds.count)
+                largest = max(largest, largestDifference(logits, Fixtures.floats(example.logits)))
+                #expect(chosen == example.greedyIds, "\(name), \(example.name)")
+            }
+        }
+        print("\(name): embeddings differ by at most \(furthest), logits by \(largest)")
+        #expect(largest < 2e-4)
+    }
+}
