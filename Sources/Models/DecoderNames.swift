@@ -10,8 +10,10 @@ package struct DecoderNames: Sendable, Hashable {
         case grouped(String)
     }
 
-    /// Below the tower, as are `layers` and `norm`, which have the same name everywhere.
+    /// Below the tower, like the next two.
     let embedding: String
+    var layers = "layers"
+    var norm = "norm"
     /// Beside the tower.
     let head: String
     /// Below a layer, like the next three.
