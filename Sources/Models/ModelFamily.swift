@@ -34,6 +34,7 @@ package enum ModelFamilies {
             LlavaFamily.next,
             LlavaFamily.oneVision,
             QwenFamily(),
+            QwenVLFamily.tarsier,
         ] + TextOnly.all
 
     /// Reads and checks the configuration of the checkpoint in `folder`; weights are not touched.
