@@ -1,7 +1,9 @@
 import Tensors
 
-/// Learned positions of a square, stretched over the patches of another, as PyTorch's bicubic interpolation does without
-/// aligned corners: https://pytorch.org/docs/stable/generated/torch.nn.functional.interpolate.html
+/// Learned positions of a square, stretched over the patches of another.
+///
+/// As PyTorch's bicubic interpolation does without aligned corners:
+/// https://pytorch.org/docs/stable/generated/torch.nn.functional.interpolate.html
 struct StretchedPositions: Sendable {
     /// f32 [side², C].
     let table: Tensor
