@@ -10,8 +10,10 @@ package struct DecoderNames: Sendable, Hashable {
         case grouped(String)
     }
 
-    /// Below the tower, as are `layers` and `norm`, which have the same name everywhere.
+    /// Below the tower, like the next two.
     let embedding: String
+    var layers = "layers"
+    var norm = "norm"
     /// Beside the tower.
     let head: String
     /// Below a layer, like the next three.
@@ -46,4 +48,11 @@ extension DecoderNames {
         embedding: "tok_embeddings", head: "output", attentionNorm: "attention_norm", attention: "attention",
         mlpNorm: "ffn_norm", mlp: "feed_forward", qkv: .grouped("wqkv"), output: "wo", gateUp: ["w1", "w3"],
         down: "w2")
+
+    /// Qwen's, the first of them, whose gate is the second matrix.
+    package static let qwen = DecoderNames(
+        embedding: "wte", layers: "h", norm: "ln_f", head: "lm_head", attentionNorm: "ln_1",
+        attention: "attn",
+        mlpNorm: "ln_2", mlp: "mlp", qkv: .stacked("c_attn"), output: "c_proj", gateUp: ["w2", "w1"],
+        down: "c_proj")
 }

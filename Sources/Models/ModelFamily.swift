@@ -35,6 +35,8 @@ package enum ModelFamilies {
             LlavaFamily.oneVision,
             Idefics3Family.three,
             Idefics3Family.smol,
+            QwenFamily(),
+            QwenVLFamily.tarsier,
         ] + TextOnly.all
 
     /// Reads and checks the configuration of the checkpoint in `folder`; weights are not touched.

@@ -28,6 +28,8 @@ package struct VisionShape: Sendable, Hashable {
     package var positionSide: Int?
     /// What LLaVA takes of the tower; nil for other families.
     package var features: FeatureChoice?
+    /// The layer that makes image tokens of patches in Qwen-VL; nil for other families.
+    package var resampler: ResamplerShape?
     /// The norm before attention and MLP.
     package var norm: Norm
     /// Whether queries, keys and values add a bias.
@@ -122,6 +124,14 @@ package struct FeatureChoice: Sendable, Hashable {
     package var projectorActivation: GELU
 }
 
+/// Sizes of a layer of attention whose learned queries become the image tokens of a view, whatever its patches.
+package struct ResamplerShape: Sendable, Hashable {
+    /// Queries along a side of their square.
+    package var side: Int
+    /// Attention heads.
+    package var heads: Int
+}
+
 /// The special tokens of pictures in a prompt, by their text.
 package struct ImageMarkers: Sendable, Hashable {
     /// Opens a picture: `<img>`.
@@ -131,11 +141,18 @@ package struct ImageMarkers: Sendable, Hashable {
     /// Closes a picture: `</img>`.
     package var end: String
 
+    /// Whether a picture is announced by its number and stands on a line of its own: `Picture 1:<img></img>`.
+    package var areNumbered: Bool
+
     /// InternVL's by default.
-    package init(start: String = "<img>", context: String = "<IMG_CONTEXT>", end: String = "</img>") {
+    package init(
+        start: String = "<img>", context: String = "<IMG_CONTEXT>", end: String = "</img>",
+        areNumbered: Bool = false,
+    ) {
         self.start = start
         self.context = context
         self.end = end
+        self.areNumbered = areNumbered
     }
 }
 

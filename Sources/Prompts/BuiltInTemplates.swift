@@ -1,4 +1,4 @@
-/// The conversation formats that OpenGVLab's checkpoints name in `template` instead of bringing a chat template.
+/// The conversation formats of checkpoints that bring no chat template; OpenGVLab's name theirs in `template`.
 ///
 /// https://github.com/OpenGVLab/InternVL/blob/main/internvl_chat/internvl/conversation.py
 package enum BuiltInTemplates {
@@ -30,8 +30,30 @@ package enum BuiltInTemplates {
     private static let oldSystem =
         "你是由上海人工智能实验室联合商汤科技开发的书生多模态大模型，英文名叫InternVL, 是一个有用无害的人工智能助手。"
 
+    /// ChatML as Qwen and Qwen-VL are trained with: a picture may come as a part of the content.
+    ///
+    /// https://github.com/QwenLM/Qwen-VL/blob/master/README.md
+    private static let qwen = """
+        {%- if not messages or messages[0].role != 'system' -%}
+        {{ '<|im_start|>system\\nYou are a helpful assistant.<|im_end|>\\n' }}
+        {%- endif -%}
+        {%- for message in messages -%}
+        {{ '<|im_start|>' + message.role + '\\n' }}
+        {%- if message.content is string -%}
+        {{ message.content }}
+        {%- else -%}
+        {%- for part in message.content -%}
+        {%- if part.type == 'image' %}{{ '<img></img>' }}{% else %}{{ part.text }}{% endif -%}
+        {%- endfor -%}
+        {%- endif -%}
+        {{ '<|im_end|>\\n' }}
+        {%- endfor -%}
+        {%- if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif -%}
+        """
+
     /// The Jinja source of the format called `name`; nil for one that is not known.
     package static func source(named name: String) -> String? {
+        if name == "qwen" { return qwen }
         let chatML = ("<|im_start|>", "")
         let format: Format? =
             switch name {

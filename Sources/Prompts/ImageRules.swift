@@ -10,15 +10,22 @@ package struct ImageRules: Sendable {
     package let start: String
     package let context: String
     package let end: String
+    /// Whether each picture is announced by its number and followed by a line end; what stands between the tokens that
+    /// open and close it is then left out, as some write an address there.
+    package let areNumbered: Bool
     /// Tells this model's embeddings from another's.
     package let modelIdentity: String
 
     /// Takes a model's rules.
-    package init(cut: ImageCut, start: String, context: String, end: String, modelIdentity: String) {
+    package init(
+        cut: ImageCut, start: String, context: String, end: String, areNumbered: Bool = false,
+        modelIdentity: String,
+    ) {
         self.cut = cut
         self.start = start
         self.context = context
         self.end = end
+        self.areNumbered = areNumbered
         self.modelIdentity = modelIdentity
     }
 
@@ -35,6 +42,17 @@ package struct ImageRules: Sendable {
     /// The text of a picture between whose image tokens there is some.
     private func frame(_ plan: ImagePlan) -> String? {
         if case .split(let plan) = plan { SplitFrame.text(plan, context: context) } else { nil }
+    }
+
+    /// `text` with `Picture k:` before the k-th opening mark and a line end behind each closing one, as LightLLM writes
+    /// them, for a model whose pictures are numbered.
+    func numbered(_ text: String) -> String {
+        guard areNumbered else { return text }
+        var count = 0
+        return text.replacing(start) {
+            count += 1
+            return "Picture \(count):\(start)"
+        }.replacing(end) { "\(end)\n" }
     }
 
     /// Reads a picture's header and counts its tokens.

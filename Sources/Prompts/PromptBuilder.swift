@@ -19,19 +19,36 @@ package struct PromptBuilder: Sendable {
         /// nil where the mark of an image token alone stands for a picture.
         let around: (start: Int32, end: Int32)?
         let context: Int32
+        /// Whether whatever stands between the two is left out.
+        var areNumbered = false
 
         /// Whether a picture goes behind `id`, in front of `next`.
         func isPlace(_ id: Int32, _ next: Int32) -> Bool {
             around.map { id == $0.start && next == $0.end } ?? (id == context)
         }
 
-        /// `ids` without the one image token that some write between the marks that open and close a picture.
+        /// `ids` without the one image token that some write between the marks that open and close a picture, or
+        /// without all that stands there.
         func pairs(in ids: [Int32]) -> [Int32] {
             guard let around else { return ids }
+            if areNumbered { return emptied(ids, around) }
             return ids.indices.filter { index in
                 !(ids[index] == context && index > 0 && ids[index - 1] == around.start
                     && index + 1 < ids.count && ids[index + 1] == around.end)
             }.map { ids[$0] }
+        }
+
+        /// `ids` without those between an opening mark and the next closing one.
+        private func emptied(_ ids: [Int32], _ around: (start: Int32, end: Int32)) -> [Int32] {
+            var kept: [Int32] = [], rest = ids[...]
+            kept.reserveCapacity(ids.count)
+            while let start = rest.firstIndex(of: around.start),
+                let end = rest[start...].firstIndex(of: around.end)
+            {
+                kept += rest[...start]
+                rest = rest[end...]
+            }
+            return kept + rest
         }
     }
 
@@ -60,7 +77,7 @@ package struct PromptBuilder: Sendable {
         guard let start = tokenizer.id(of: rules.start), let end = tokenizer.id(of: rules.end) else {
             throw .missingMarkers
         }
-        markers = MarkerIDs(around: (start, end), context: context)
+        markers = MarkerIDs(around: (start, end), context: context, areNumbered: rules.areNumbered)
     }
 
     /// Whether the model has a vision tower.
@@ -97,7 +114,7 @@ package struct PromptBuilder: Sendable {
         guard let rules, !images.isEmpty else {
             return try expand(tokenizer.encode(text, addSpecialTokens: addSpecialTokens), images: images)
         }
-        let tagged = text.replacing("<image>", with: rules.pair)
+        let tagged = rules.numbered(text.replacing("<image>", with: rules.pair))
         return try expand(tokenizer.encode(tagged, addSpecialTokens: addSpecialTokens), images: images)
     }
 
@@ -148,7 +165,7 @@ package struct PromptBuilder: Sendable {
             guard mark.1 == images.count else {
                 throw .imageCountMismatch(tagCount: mark.1, imageCount: images.count, tag: mark.0)
             }
-            text = text.replacing(mark.0, with: rules.pair)
+            text = rules.numbered(text.replacing(mark.0, with: rules.pair))
         }
         return try expand(tokenizer.encode(text, shield: isShielded ? scalar : nil), images: images)
     }
@@ -162,7 +179,7 @@ package struct PromptBuilder: Sendable {
             guard images.isEmpty else { throw .imagesNotSupported }
             return PreparedPrompt(tokenIDs: ids)
         }
-        let ids = images.isEmpty ? ids : markers.pairs(in: ids)
+        let ids = images.isEmpty && !markers.areNumbered ? ids : markers.pairs(in: ids)
         let pairs = zip(ids, ids.dropFirst() + [-1]).count { markers.isPlace($0, $1) }
         guard pairs == images.count else {
             throw .imageCountMismatch(tagCount: pairs, imageCount: images.count, tag: rules.pair)

@@ -1,8 +1,12 @@
 /// The control tokens of Qwen and Qwen-VL, which follow the ranks of `qwen.tiktoken` in this order.
 package enum QwenTokens {
-    /// Their texts.
+    /// The texts of those that Qwen has too.
+    static let text: [String] =
+        ["<|endoftext|>", "<|im_start|>", "<|im_end|>"] + (0..<205).map { "<|extra_\($0)|>" }
+
+    /// The texts of all that Qwen-VL has.
     package static let all: [String] =
-        ["<|endoftext|>", "<|im_start|>", "<|im_end|>"] + (0..<205).map { "<|extra_\($0)|>" } + [
+        text + [
             "<ref>", "</ref>", "<box>", "</box>", "<quad>", "</quad>", "<img>", "</img>", "<imgpad>",
         ]
 }

@@ -1,3 +1,5 @@
+import JSON
+
 /// Finds a checkpoint's tokenizer among its files.
 package enum TokenizerFolder {
     /// The files a tokenizer is made of, the first that exists counting.
@@ -22,7 +24,10 @@ package enum TokenizerFolder {
                     addedTokens: config.addedTokens))
         }
         if let ranks = try read("qwen.tiktoken") {
-            return try Tokenizer(tiktoken: ranks, specialTokens: QwenTokens.all)
+            let config = try read("config.json").flatMap { try? JSONValue(reading: $0) }
+            let isForText = config.map { $0["visual"].isNull } ?? false
+            return try Tokenizer(
+                tiktoken: ranks, specialTokens: isForText ? QwenTokens.text : QwenTokens.all)
         }
         return nil
     }

@@ -216,7 +216,8 @@ struct LoadedModel {
     private static func rules(_ vision: VisionShape, identity: String) -> ImageRules {
         ImageRules(
             cut: vision.cut, start: vision.markers.start,
-            context: vision.markers.context, end: vision.markers.end, modelIdentity: identity)
+            context: vision.markers.context, end: vision.markers.end,
+            areNumbered: vision.markers.areNumbered, modelIdentity: identity)
     }
 }
 

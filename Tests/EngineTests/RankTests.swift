@@ -89,6 +89,16 @@ struct RankTests {
         }
     }
 
+    @Test func `the first Qwen-VL over ranks gives the reference's tokens`() async throws {
+        let name = "qwen-vl", model = try TestModel(name)
+        for (count, towers) in try divisions(name) {
+            let engine = try engine(name, count, towers: towers)
+            try await Answer.expectTokens(
+                of: LlavaGoldenFile.of(name).cases, model, engine, "\(count) ranks, \(towers) towers:")
+            await engine.shutDown(drainSeconds: 0)
+        }
+    }
+
     @Test func `every division that the deployment guide names is among those tested`() throws {
         var tested: Set<[Int]> = []
         for name in Fixtures.models + QwenGoldenFile.models {

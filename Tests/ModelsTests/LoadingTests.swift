@@ -11,7 +11,7 @@ import Testing
 /// From sources to models: other spellings, wrong weights, random ones.
 @Suite struct LoadingTests {
     /// A checkpoint under other names.
-    private struct Renamed: TensorSource {
+    struct Renamed: TensorSource {
         let inner: Checkpoint
         let rename: @Sendable (String) -> String
         var name: String { inner.name }

@@ -41,5 +41,27 @@ struct BuiltInTemplateTests {
         #expect(text.hasSuffix("语言模型。<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"))
     }
 
+    @Test func `Qwen's ChatML has a system message, and takes pictures as parts`() throws {
+        #expect(
+            try render("qwen", [("user", "Hi"), ("assistant", "Hello"), ("user", "Bye")])
+                == "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n"
+                + "<|im_start|>assistant\nHello<|im_end|>\n<|im_start|>user\nBye<|im_end|>\n<|im_start|>assistant\n"
+        )
+        #expect(
+            try render("qwen", [("system", "Be brief.")]).hasPrefix(
+                "<|im_start|>system\nBe brief.<|im_end|>\n"))
+        let source = try #require(BuiltInTemplates.source(named: "qwen"))
+        let parts: [Value] = [
+            Value.members([("type", .string("text")), ("text", .string("Look: "))]),
+            Value.members([("type", .string("image"))]),
+            Value.members([("type", .string("text")), ("text", .string("What?"))]),
+        ]
+        let message = Value.members([("role", .string("user")), ("content", .array(parts))])
+        let text = try Template(source).render([
+            ("messages", .array([message])), ("add_generation_prompt", .bool(false)),
+        ])
+        #expect(text.hasSuffix("<|im_start|>user\nLook: <img></img>What?<|im_end|>\n"))
+    }
+
     @Test func `an unknown name has no format`() { #expect(BuiltInTemplates.source(named: "vicuna") == nil) }
 }

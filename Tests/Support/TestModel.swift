@@ -36,10 +36,15 @@ package struct TestModel: Sendable {
         let rules = description.vision.map { vision in
             ImageRules(
                 cut: vision.cut, start: vision.markers.start, context: vision.markers.context,
-                end: vision.markers.end, modelIdentity: name)
+                end: vision.markers.end, areNumbered: vision.markers.areNumbered, modelIdentity: name)
         }
-        let tokenizer = try Tokenizer(json: Fixtures.bytes("models/\(name)/tokenizer.json"))
-        let template = try ChatTemplate(source: Self.template(name), specials: [], rules: rules)
+        let tokenizer = try TokenizerFolder.load { file in
+            try? [UInt8](Data(contentsOf: Fixtures.url("models/\(name)/\(file)")))
+        }
+        guard let tokenizer else { throw CheckpointError.missingFile(file: "tokenizer.json", folder: folder) }
+        let own = Self.template(name), builtIn = description.templateName.flatMap(BuiltInTemplates.source)
+        let template = try ChatTemplate(
+            source: own.isEmpty ? builtIn ?? "" : own, specials: [], rules: rules)
         prompts = try PromptBuilder(
             tokenizer: tokenizer, template: template, rules: rules,
             vocabularyCount: description.text.vocabularyCount)

@@ -68,6 +68,16 @@ struct TokenizerFolderTests {
         }
     }
 
+    @Test(arguments: [("{}", false), (#"{"visual": null}"#, false), (#"{"visual": {"width": 48}}"#, true)])
+    func `those of pictures are Qwen-VL's`(config: String, hasPictures: Bool) throws {
+        let ranks = TokenizerFixtures.bytes("Tests/Fixtures/pieces/tiny.tiktoken")
+        let files = ["qwen.tiktoken": ranks, "config.json": Array(config.utf8)]
+        let tokenizer = try #require(try TokenizerFolder.load { files[$0] })
+        let start = try #require(tokenizer.id(of: "<|endoftext|>"))
+        #expect(tokenizer.id(of: "<img>") == (hasPictures ? start + 214 : nil))
+        #expect((tokenizer.encode("<img>") == [start + 214]) == hasPictures)
+    }
+
     @Test func `a file of ranks has Qwen's control tokens behind it`() throws {
         let ranks = TokenizerFixtures.bytes("Tests/Fixtures/pieces/tiny.tiktoken")
         let tokenizer = try #require(try TokenizerFolder.load { $0 == "qwen.tiktoken" ? ranks : nil })

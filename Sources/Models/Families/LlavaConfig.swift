@@ -291,7 +291,7 @@ enum LlavaConfig {
 
 extension ConfigSection {
     /// The section with `defaults` where it has no value.
-    fileprivate func filled(with defaults: [(String, JSONValue)]) -> ConfigSection {
+    func filled(with defaults: [(String, JSONValue)]) -> ConfigSection {
         var settings = settings
         for (key, value) in defaults where self.value(key) == nil { settings.set(key, value) }
         return ConfigSection(file: file, path: path, settings: settings)

@@ -32,7 +32,7 @@ struct QwenVL: VisionLanguageModel {
     }
 
     /// Layouts have the towers in different places; the published ones come first.
-    private static let visionPlaces = ["visual", "model.visual"]
+    private static let visionPlaces = ["visual", "model.visual", "vision_tower"]
     private static let textPlaces = ["model", "model.language_model", "language_model.model"]
     private static let headPlaces = ["", "model", "language_model"]
     private static let frames = 2

@@ -3,7 +3,8 @@ import Images
 import JSON
 import Tensors
 
-/// Qwen2-VL, Qwen2.5-VL and Qwen3-VL, in the published layouts and in that of transformers 5.
+/// Qwen2-VL, Qwen2.5-VL and Qwen3-VL, in the published layouts and in that of transformers 5; and Tarsier2, which is
+/// Qwen2-VL under other names.
 package struct QwenVLFamily: ModelFamily {
     /// Which of the three it is.
     enum Version: Sendable { case two, twoAndAHalf, three }
@@ -25,14 +26,19 @@ package struct QwenVLFamily: ModelFamily {
     static let threeOfExperts = QwenVLFamily(
         .three, text: "qwen3_moe", "Qwen3VLMoeForConditionalGeneration", "qwen3_vl_moe")
 
+    /// Tarsier2, whose files call themselves LLaVA.
+    static let tarsier = QwenVLFamily(.two, "TarsierForConditionalGeneration", "tarsier2", "llava")
+
     private init(
-        _ version: Version, text: String? = nil, _ architecture: String, _ modelType: String,
+        _ version: Version, text: String? = nil, _ architecture: String, _ modelTypes: String...,
     ) {
         self.version = version
         textKind = text ?? (version == .three ? "qwen3" : "qwen2")
         architectures = [architecture]
-        modelTypes = [modelType]
+        self.modelTypes = modelTypes
     }
+
+    private var isTarsier: Bool { modelTypes.count > 1 }
 
     private static let names = QwenVL.Names(
         block: VisionBlock.Names(
@@ -45,7 +51,7 @@ package struct QwenVLFamily: ModelFamily {
         merger: Projector.Names(norm: "norm", up: "linear_fc1", down: "linear_fc2"), hasPatchBias: true)
 
     package func describe(_ files: ModelFiles) throws(CheckpointError) -> ModelDescription {
-        let config = files.config
+        let config = isTarsier ? try TarsierConfig.filled(files.config) : files.config
         // Version 4 has the text tower's settings beside `vision_config`.
         let text = try config.section("text_config") ?? config
         var shape = try TextConfig.read(
@@ -205,6 +211,7 @@ package struct QwenVLFamily: ModelFamily {
     }
 
     package func mayRemain(_ tensor: String, _ description: ModelDescription) -> Bool {
-        QwenVL.mayRemain(tensor, description)
+        // Earlier Tarsier models have a projector, which nothing goes through with this tower.
+        QwenVL.mayRemain(tensor, description) || isTarsier && tensor.hasPrefix("multi_modal_projector.")
     }
 }

@@ -45,7 +45,7 @@ package struct TextOnly: ModelFamily {
 }
 
 /// A text tower alone.
-private struct TextModel: VisionLanguageModel {
+struct TextModel: VisionLanguageModel {
     let description: ModelDescription
     let decoder: DecoderStack
 

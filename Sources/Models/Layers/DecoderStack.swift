@@ -45,7 +45,7 @@ struct DecoderStack: Sendable {
             shape.tiesEmbeddings
             ? matrix : try headLoader.take("\(names.head).weight", shape: matrix.shape)
         head = try Head(loader, rows: headMatrix[own], parts: parts)
-        layers = try loader["layers"].numberedLayers(shape.layerCount) {
+        layers = try loader[names.layers].numberedLayers(shape.layerCount) {
             (loader, index) throws(ModelError) in
             let inner = loader[names.mlp]
             let mlp: MLP
@@ -62,7 +62,7 @@ struct DecoderStack: Sendable {
                     loader, names.mlpNorm, count: shape.hiddenSize, epsilon: shape.epsilon),
                 mlp: mlp)
         }
-        norm = try InputNorm(loader, "norm", count: shape.hiddenSize, epsilon: shape.epsilon)
+        norm = try InputNorm(loader, names.norm, count: shape.hiddenSize, epsilon: shape.epsilon)
         rotary = try ModelError.wrapping { () throws(DeviceError) in
             try shape.rotary.table(
                 positions: shape.maxPositions, headDim: shape.heads.headDim, device: loader.device)

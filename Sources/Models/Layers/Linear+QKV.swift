@@ -33,16 +33,20 @@ extension Linear {
             }
             try self.init(loader, matrices: stack.matrices, biases: stack.biases)
         case .grouped(let name):
-            precondition(part.missing == 0, "heads in groups are not filled up")
             // A key head's queries, its key and its value are together: of g queries, rows of g + 2 heads.
             let group = heads.heads / heads.keyValueHeads
             func rows(_ head: Int) -> Range<Int> { (head * dim)..<((head + 1) * dim) }
-            try self.init(
-                loader, name,
-                rows: part.queries.map { rows($0 / group * (group + 2) + $0 % group) }
-                    + part.keys.map { rows($0 * (group + 2) + group) }
-                    + part.keys.map { rows($0 * (group + 2) + group + 1) },
-                outputs: heads.columnCount, inputs: hidden, hasBias: hasBias)
+            let matrix = try loader.take("\(name).weight", shape: [heads.columnCount, hidden])
+            let bias = hasBias ? try loader.take("\(name).bias", shape: [heads.columnCount]) : nil
+            var stack = Stack(filling)
+            for ranges in [
+                part.queries.map({ rows($0 / group * (group + 2) + $0 % group) }),
+                part.keys.map({ rows($0 * (group + 2) + group) }),
+                part.keys.map({ rows($0 * (group + 2) + group + 1) }),
+            ] {
+                try stack.append(ranges, of: matrix, bias, loader)
+            }
+            try self.init(loader, matrices: stack.matrices, biases: stack.biases)
         }
     }
 }
@@ -59,7 +63,14 @@ struct Stack {
     mutating func append(
         _ range: Range<Int>, of matrix: Tensor, _ bias: Tensor?, _ loader: Loader,
     ) throws(ModelError) {
-        if !range.isEmpty {
+        try append([range], of: matrix, bias, loader)
+    }
+
+    /// The same for several ranges, with the filling behind the last.
+    mutating func append(
+        _ ranges: [Range<Int>], of matrix: Tensor, _ bias: Tensor?, _ loader: Loader,
+    ) throws(ModelError) {
+        for range in ranges where !range.isEmpty {
             matrices.append(matrix[range])
             if let bias { biases.append(bias[range]) }
         }

@@ -15,17 +15,6 @@ struct Linear: Sendable {
             loader, matrices: [matrix], biases: bias.map { [$0] } ?? [], scale: scale)
     }
 
-    /// Takes the rows `rows` of `name.weight` [outputs, inputs] and `name.bias` [outputs], range after range.
-    init(
-        _ loader: Loader, _ name: String, rows: [Range<Int>], outputs: Int, inputs: Int, hasBias: Bool,
-    ) throws(ModelError) {
-        let matrix = try loader.take("\(name).weight", shape: [outputs, inputs])
-        let bias = hasBias ? try loader.take("\(name).bias", shape: [outputs]) : nil
-        try self.init(
-            loader, matrices: rows.map { matrix[$0] },
-            biases: bias.map { bias in rows.map { bias[$0] } } ?? [])
-    }
-
     /// Takes host matrices [outputs, inputs], biases [outputs], none for a product without, and the scale [all outputs]
     /// of what is added to the stream.
     init(
