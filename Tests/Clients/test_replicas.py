@@ -1,10 +1,13 @@
 """Several replicas of a model in one server."""
 
 import concurrent.futures
+import shutil
+import time
 
 import pytest
 
 from golden import cases
+from test_shared_cache import Redis
 from vireo_server import MODEL, Server, body, events, ids, new_png, run
 
 
@@ -78,6 +81,28 @@ def test_replicas_of_ranks(tmp_path):
             for case, answer in zip(cases(), answers):
                 assert answer == case.greedy_ids, case.name
         assert "2 replicas, each on 2 × CPU" in server.log()
+
+
+@pytest.mark.skipif(not (shutil.which("redis-server") and shutil.which("redis-cli")), reason="needs redis-server")
+def test_a_picture_that_one_has_encoded_reaches_the_other_through_redis(tmp_path):
+    case = cases()[0]
+    with Redis(tmp_path) as redis, Server(
+            MODEL, tmp_path / "log", "--device", "cpu", "--data_type", "float32", "--dp", "2",
+            "--cache_redis_url", redis.url()) as server:
+        picture = new_png(5)
+        server.generate("<image>\nWhat?", [picture], max_new_tokens=2)
+        deadline = time.monotonic() + 10
+        while server.metric("vireo_shared_image_cache_puts_total") < 1:
+            assert time.monotonic() < deadline, server.log()
+            time.sleep(0.05)
+        with concurrent.futures.ThreadPoolExecutor(16) as pool:
+            list(pool.map(
+                lambda _: server.generate("<image>\nWhat?", [picture], max_new_tokens=20, ignore_eos=True), range(64)))
+        assert min(of_each(server, "requests_submitted_total")) > 0
+        assert server.metric("vireo_images_encoded_total") == 1
+        assert server.metric("vireo_shared_image_cache_hits_total") == 1
+        assert ids(server.generate(case.prompt, case.images, **case.parameters())) == case.greedy_ids
+        assert server.stop() == 0, server.log()
 
 
 @pytest.mark.parametrize("flags, words", [
