@@ -2,6 +2,8 @@ import JSON
 import TestSupport
 import Testing
 
+@testable import Serving
+
 /// A server of several replicas.
 struct ReplicaServerTests {
     @Test func `the load is told for each replica, and metrics in sum and for each`() async throws {
@@ -33,6 +35,16 @@ struct ReplicaServerTests {
             let types = lines.filter { $0.hasPrefix("# TYPE ") }.map { $0.split(separator: " ")[2] }
             #expect(Set(types).count == types.count)
         }
+    }
+
+    @Test func `a replica that fails ends the server, and until then the other answers`() async throws {
+        let error = try await TestServer.errorOfFailing(inStep: 4, replicas: 2) { server in
+            let running = try await server.post("/generate", longRequest)
+            let next = try await server.post("/generate", shortRequest)
+            let health = try await server.send("GET", "/health")
+            #expect([running.status, next.status, health.status] == [500, 200, 503])
+        }
+        #expect(error == .deviceFailed("replica 0: it broke"))
     }
 
     @Test func `one replica is told of as before`() async throws {

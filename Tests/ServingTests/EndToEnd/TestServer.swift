@@ -74,16 +74,19 @@ struct TestServer: Sendable {
         }
     }
 
-    /// What `Server.run` throws when the device fails for good in step `step`, with `body` beside it.
+    /// What `Server.run` throws when the first replica's device fails for good in step `step`, with `body` beside it.
     static func errorOfFailing(
-        inStep step: Int, _ body: @Sendable @escaping (TestServer) async throws -> Void,
+        inStep step: Int, replicas replicaCount: Int = 1,
+        _ body: @Sendable @escaping (TestServer) async throws -> Void,
     ) async throws -> ServerError? {
         var model = try model.get()
+        let others = try (1..<replicaCount).map { _ in try model.makeEngine() }
         model.model = AlteredModel(model.model, on: model.device) { $0 == step ? .fatal : .none }
         let engine = try model.makeEngine()
         let (ports, ready) = AsyncStream.makeStream(of: Int.self)
         let server = Server(
-            configuration: ServerConfiguration(port: 0, modelName: "fixture"), engine: Replicas([engine]),
+            configuration: ServerConfiguration(port: 0, modelName: "fixture"),
+            engine: Replicas([engine] + others),
             prompts: model.prompts, logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }),
             onReady: { ready.yield($0) })
         async let error: ServerError? = {
