@@ -75,7 +75,7 @@ bool vireo_paged_attention(vireo_pool *pool, const struct vireo_paged_attention_
     struct paged paged = {
         .pool = pool, .call = call, .tile_queries = group < tile_rows ? tile_rows / group : 1};
     for (size_t s = 0; s < call->sequences; s++) paged.tiles += tiles_of(&paged, s);
-    vireo_pool_lock(pool);
+    pool = paged.pool = vireo_pool_enter(pool);
     bool room =
         vireo_pool_reserve(pool, vireo_attention_scratch(paged.tile_queries * group, call->cache.head_dim));
     if (room) vireo_pool_run(pool, paged.tiles * call->cache.heads, paged_task, &paged);
@@ -133,7 +133,7 @@ static bool whole(const struct vireo_full_attention_call *call) {
 bool vireo_full_attention(vireo_pool *pool, const struct vireo_full_attention_call *call) {
     if (!whole(call)) return false;
     struct full full = {.pool = pool, .call = call, .tiles = (call->length + tile_rows - 1) / tile_rows};
-    vireo_pool_lock(pool);
+    pool = full.pool = vireo_pool_enter(pool);
     bool room = vireo_pool_reserve(pool, vireo_attention_scratch(tile_rows, call->head_dim));
     if (room) vireo_pool_run(pool, call->sequences * call->heads * full.tiles, full_task, &full);
     vireo_pool_unlock(pool);

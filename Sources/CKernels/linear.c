@@ -63,7 +63,7 @@ void vireo_linear(vireo_pool *pool, const struct vireo_linear_call *call) {
     if (linear.blocks > 1 && group > fitting) group = fitting < 1 ? 1 : fitting;
     linear.group = group;
 
-    vireo_pool_lock(pool);
+    pool = vireo_pool_enter(pool);
     linear.packed = vireo_pool_scratch(pool, call->m * linear.row_bytes + 64);
     if (call->m * call->k < 16384) {
         for (size_t block = 0; block < linear.blocks; block++) pack(&linear, block, 0);

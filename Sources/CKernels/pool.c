@@ -36,6 +36,8 @@ struct vireo_pool {
     size_t threads;
     const struct vireo_kernels *kernels;
     pthread_mutex_t lock;
+    // Another pool for calls that find this one in use; written before there are calls.
+    vireo_pool *next;
     void *scratch;
     size_t scratch_bytes;
     void *worker_scratch;
@@ -143,13 +145,26 @@ void vireo_parallel(vireo_pool *pool, size_t count, size_t grain, vireo_range ra
         return;
     }
     struct ranges ranges = {range, context, count, chunk};
-    vireo_pool_lock(pool);
+    pool = vireo_pool_enter(pool);
     vireo_pool_run(pool, (count + chunk - 1) / chunk, run_range, &ranges);
     vireo_pool_unlock(pool);
 }
 
 void vireo_pool_lock(vireo_pool *pool) { pthread_mutex_lock(&pool->lock); }
 void vireo_pool_unlock(vireo_pool *pool) { pthread_mutex_unlock(&pool->lock); }
+
+vireo_pool *vireo_pool_enter(vireo_pool *pool) {
+    for (vireo_pool *team = pool; team; team = team->next)
+        if (pthread_mutex_trylock(&team->lock) == 0) return team;
+    vireo_pool_lock(pool);
+    return pool;
+}
+
+void vireo_pool_add(vireo_pool *pool, vireo_pool *team) {
+    team->next = pool->next;
+    pool->next = team;
+}
+
 size_t vireo_pool_threads(const vireo_pool *pool) { return pool->threads; }
 const struct vireo_kernels *vireo_pool_kernels(const vireo_pool *pool) { return pool->kernels; }
 

@@ -13,10 +13,12 @@ typedef void (*vireo_range)(void *context, size_t begin, size_t end);
 
 // Enters and leaves a pool: one call at a time uses its threads and scratch.
 void vireo_pool_lock(vireo_pool *pool);
+// Enters the pool or one of its teams, whichever is idle; the call goes on with what this returns, and leaves it.
+vireo_pool *vireo_pool_enter(vireo_pool *pool);
 void vireo_pool_unlock(vireo_pool *pool);
 // Runs tasks 0 to count - 1, in any order, on all threads; the caller, who holds the lock, works too.
 void vireo_pool_run(vireo_pool *pool, size_t count, vireo_task task, void *context);
-// Takes the lock and cuts 0 ..< count into runs of at least `grain` that the threads share.
+// Enters the pool and cuts 0 ..< count into runs of at least `grain` that the threads share.
 void vireo_parallel(vireo_pool *pool, size_t count, size_t grain, vireo_range range, void *context);
 // Memory shared by a call's tasks, aligned to 64 bytes and valid while the lock is held.
 void *vireo_pool_scratch(vireo_pool *pool, size_t byte_count);

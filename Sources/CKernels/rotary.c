@@ -85,10 +85,10 @@ bool vireo_rotate_and_store(vireo_pool *pool, const struct vireo_rotary_call *ca
         if (call->slots[t] < 0 || (size_t)call->slots[t] / call->cache.page_size >= call->cache.pages)
             return false;
     if (call->tokens == 0) return true;
+    pool = vireo_pool_enter(pool);
     struct rotary rotary = {.kernels = vireo_pool_kernels(pool), .call = call};
     size_t threads = vireo_pool_threads(pool);
     rotary.chunk = call->tokens <= 4 ? call->tokens : (call->tokens + threads * 4 - 1) / (threads * 4);
-    vireo_pool_lock(pool);
     rotary.scratch = vireo_pool_scratch(pool, threads * (2 * call->cache.head_dim + 32) * sizeof(float));
     vireo_pool_run(pool, (call->tokens + rotary.chunk - 1) / rotary.chunk, rotate_task, &rotary);
     vireo_pool_unlock(pool);

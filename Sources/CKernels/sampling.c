@@ -150,8 +150,8 @@ static void sample_row(void *context, size_t index, size_t worker) {
 bool vireo_sample(
     vireo_pool *pool, const float *logits, size_t count, size_t width, const struct vireo_sampling_row *rows,
     struct vireo_sampled *results) {
+    pool = vireo_pool_enter(pool);
     struct sampling sampling = {pool, logits, width, rows, results};
-    vireo_pool_lock(pool);
     bool room = vireo_pool_reserve(pool, copy_offset(width) + width * sizeof(float));
     if (room) vireo_pool_run(pool, count, sample_row, &sampling);
     vireo_pool_unlock(pool);

@@ -7,7 +7,7 @@ package import Tensors
 /// to bf16 and adds up in f32. Attention without a cache has no such type, so `exact` decides for it. A row gets the
 /// same bits alone as among others, with any number of threads, at one level of the processor.
 package final class CPUDevice: Device {
-    /// Threads an operator runs on.
+    /// Threads an operator runs on; several operators at once have as many each, up to the number of teams.
     package let threadCount: Int
     /// The kernels in use.
     package let level: CPULevel
@@ -15,10 +15,15 @@ package final class CPUDevice: Device {
     private let pool: WorkerPool
 
     /// A device of `threadCount` threads that uses nothing above `level`; with `exact`, full attention stays in f32.
-    package init(threadCount: Int, level: CPULevel = .preferred, exact: Bool = false) {
+    ///
+    /// With more than one of `teamCount` teams of so many threads, as many engines may use the device, and what is loaded on
+    /// it, without waiting for each other.
+    package init(
+        threadCount: Int, level: CPULevel = .preferred, exact: Bool = false, teamCount: Int = 1,
+    ) {
         self.threadCount = max(1, threadCount)
         self.level = min(level, .best)
-        pool = WorkerPool(threadCount: threadCount, level: level)
+        pool = WorkerPool(threadCount: threadCount, level: level, teamCount: teamCount)
         operators = CPUOperators(pool: pool, exact: exact)
     }
 

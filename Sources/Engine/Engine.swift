@@ -14,7 +14,7 @@ package final class Engine: Sendable {
     package let limits: EngineLimits
     private let endIDs: [Int32]
     private let loop: StepLoop
-    private let scheduling: SchedulerLimits
+    let scheduling: SchedulerLimits
     private let admission = Mutex(Admission())
 
     private struct Admission {
@@ -37,13 +37,23 @@ package final class Engine: Sendable {
     /// `ranks` are the parts of one model, the first of them first, with `towerCount` vision towers among them, each over as
     /// many ranks. `vocabularyCount` is the tokenizer's: ids beyond are never chosen. `links` lead to the nodes that have
     /// the ranks behind these.
-    package init(
+    package convenience init(
         ranks: [ModelRank], towerCount: Int = 1, links: [NodeLink] = [], configuration: EngineConfiguration,
         vocabularyCount: Int,
     ) throws(EngineError) {
-        let model = ranks[0].model, device = ranks[0].device
         let plan = try MemoryPlan(
-            model, device: device, rankCount: ranks.count, configuration: configuration)
+            ranks[0].model, device: ranks[0].device, rankCount: ranks.count, configuration: configuration)
+        try self.init(
+            ranks: ranks, towerCount: towerCount, links: links, plan: plan, configuration: configuration,
+            vocabularyCount: vocabularyCount)
+    }
+
+    /// The same with stores as large as `plan` says.
+    init(
+        ranks: [ModelRank], towerCount: Int, links: [NodeLink] = [], plan: MemoryPlan,
+        configuration: EngineConfiguration, vocabularyCount: Int,
+    ) throws(EngineError) {
+        let model = ranks[0].model, device = ranks[0].device
         let endIDs = model.description.generation.endIDs
         let nodes = links.map { RemoteNode($0) }
         let setup = NodeSetup(limits: plan.limits, vocabularyCount: vocabularyCount, endIDs: endIDs)
@@ -94,7 +104,7 @@ package final class Engine: Sendable {
     package func submit(
         _ prompt: PreparedPrompt, images: [ImageSource], sampling: SamplingParameters,
     ) throws(AdmissionError) -> TokenStream {
-        try check(prompt, sampling)
+        try check(prompt, sampling, count: 1)
         return open(prompt, images, sampling, ids: try admit(1))[0]
     }
 
@@ -105,9 +115,16 @@ package final class Engine: Sendable {
     package func submit(
         _ prompt: PreparedPrompt, images: [ImageSource], sampling: SamplingParameters, count: Int,
     ) throws(AdmissionError) -> [TokenStream] {
-        precondition(count > 0, "an answer is asked for")
-        try check(prompt, sampling)
+        try check(prompt, sampling, count: count)
         return open(prompt, images, sampling, ids: try admit(count))
+    }
+
+    /// Queues what `check` has let pass; `whenDone` is called at the end of each answer, on any thread.
+    func submit(
+        checked prompt: PreparedPrompt, images: [ImageSource], sampling: SamplingParameters, count: Int,
+        whenDone: @escaping @Sendable () -> Void,
+    ) throws(AdmissionError) -> [TokenStream] {
+        open(prompt, images, sampling, ids: try admit(count), whenDone: whenDone)
     }
 
     /// The embeddings to share; nil where there is no store, or no picture.
@@ -147,11 +164,15 @@ package final class Engine: Sendable {
         while !loop.isStopped { await Task.yield() }
     }
 
-    private func check(_ prompt: PreparedPrompt, _ sampling: SamplingParameters) throws(AdmissionError) {
-        let count = prompt.tokenIDs.count
-        guard count > 0 else { throw .emptyPrompt }
-        guard count < limits.maxSequenceLength else {
-            throw .promptTooLong(tokenCount: count, limit: limits.maxSequenceLength - 1)
+    /// Throws for what no engine of these bounds can take.
+    func check(
+        _ prompt: PreparedPrompt, _ sampling: SamplingParameters, count: Int,
+    ) throws(AdmissionError) {
+        precondition(count > 0, "an answer is asked for")
+        let tokenCount = prompt.tokenIDs.count
+        guard tokenCount > 0 else { throw .emptyPrompt }
+        guard tokenCount < limits.maxSequenceLength else {
+            throw .promptTooLong(tokenCount: tokenCount, limit: limits.maxSequenceLength - 1)
         }
         try checkImages(prompt.images)
         do throws(SamplingError) {
@@ -159,11 +180,13 @@ package final class Engine: Sendable {
         } catch {
             throw .sampling(error)
         }
+        guard count <= places else { throw .sampling(SamplingError("n", "must be at most \(places)")) }
     }
 
+    /// How many answers may be on their way.
+    private var places: Int { scheduling.runningRequests + limits.maxQueuedRequests }
+
     private func admit(_ count: Int) throws(AdmissionError) -> [RequestID] {
-        let places = scheduling.runningRequests + limits.maxQueuedRequests
-        guard count <= places else { throw .sampling(SamplingError("n", "must be at most \(places)")) }
         let first = admission.withLock { state -> UInt64? in
             guard state.isOpen else { return nil }
             defer { state.nextID += UInt64(count) }
@@ -178,6 +201,7 @@ package final class Engine: Sendable {
     /// Hands the answers to the loop, the first of them first.
     private func open(
         _ prompt: PreparedPrompt, _ images: [ImageSource], _ sampling: SamplingParameters, ids: [RequestID],
+        whenDone: @escaping @Sendable () -> Void = {},
     ) -> [TokenStream] {
         precondition(images.count == prompt.images.count, "one source a span")
         let first = sampling.limited(toNewTokens: limits.maxSequenceLength - prompt.tokenIDs.count)
@@ -187,6 +211,7 @@ package final class Engine: Sendable {
                 of: TokenEvent.self, throwing: (any Error).self)
             sink.onTermination = { [loop] reason in
                 if case .cancelled = reason { loop.post(.cancel(id)) }
+                whenDone()
             }
             loop.post(
                 .submit(

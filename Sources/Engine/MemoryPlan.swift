@@ -12,9 +12,10 @@ struct MemoryPlan {
     /// Divides the free memory: embeddings first, up to their own bound, then keys and values, up to what all
     /// running requests could use.
     ///
-    /// `rankCount` ranks share the memory of `device`. Throws when not even one token page fits.
+    /// `rankCount` ranks share the memory of `device`, and so do as many for each other of `replicaCount` replicas. Throws
+    /// when not even one token page fits.
     init(
-        _ loaded: any VisionLanguageModel, device: any Device, rankCount: Int,
+        _ loaded: any VisionLanguageModel, device: any Device, rankCount: Int, replicaCount: Int = 1,
         configuration: EngineConfiguration,
     ) throws(EngineError) {
         let model = loaded.description, text = model.text, heads = loaded.cacheHeads
@@ -23,7 +24,8 @@ struct MemoryPlan {
         let pageBytes =
             2 * text.layerCount * heads.keyValueHeads * heads.headDim * configuration.pageSize
             * configuration.elementType.byteCount
-        let budget = Int(Double(device.freeByteCount) * configuration.memoryFraction) / rankCount
+        let budget =
+            Int(Double(device.freeByteCount) * configuration.memoryFraction) / rankCount / replicaCount
         let rows = model.vision?.cut.tokensPerPage ?? 1
         imagePageBytes =
             rows * (model.vision?.planeCount ?? 1) * text.hiddenSize * ElementType.f32.byteCount
@@ -58,6 +60,12 @@ struct MemoryPlan {
             preparations: configuration.decoders)
         limits.encodesWholePictures = model.vision?.cut.isWhole ?? false
         limits.keepsPrefixes = configuration.keepsPrefixes
+    }
+
+    /// Makes no store larger than that of `other`, a plan for the same model and configuration.
+    mutating func limit(to other: MemoryPlan) {
+        limits.pageCount = min(limits.pageCount, other.limits.pageCount)
+        limits.imagePageCount = min(limits.imagePageCount, other.limits.imagePageCount)
     }
 }
 

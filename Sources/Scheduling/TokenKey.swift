@@ -11,6 +11,9 @@ struct TokenKey: Hashable, Sendable {
     /// Token `place` of a picture.
     init(image: ImageKey, place: Int) { bits = image.bits(at: place) }
 
+    /// Both words.
+    var words: (UInt64, UInt64) { (bits[0], bits[1]) }
+
     /// The keys of a prompt's tokens.
     static func keys(of prompt: PreparedPrompt) -> [TokenKey] {
         var keys = prompt.tokenIDs.map(TokenKey.init(id:))

@@ -7,7 +7,7 @@ import Scheduling
 /// Everything that can be wrong with a request is found before `begin` returns, so that it still has a status
 /// of its own, also when the answer is to be streamed.
 struct ChatService: Sendable {
-    let engine: Engine
+    let engine: Replicas
     let prompts: PromptBuilder
     let images: ImageLoader
     let maxImages: Int

@@ -34,17 +34,17 @@ package enum ServerError: Error, Hashable, Sendable, CustomStringConvertible {
     }
 }
 
-/// The HTTP server of one engine.
+/// The HTTP server of one model, or of several replicas of it.
 package struct Server: Sendable {
     private let configuration: ServerConfiguration
-    private let engine: Engine
+    private let engine: Replicas
     private let prompts: PromptBuilder
     private let logger: Logger
     private let onReady: @Sendable (Int) async -> Void
 
     /// A server that has opened nothing yet; `onReady` is called with the port when requests are taken.
     package init(
-        configuration: ServerConfiguration, engine: Engine, prompts: PromptBuilder, logger: Logger,
+        configuration: ServerConfiguration, engine: Replicas, prompts: PromptBuilder, logger: Logger,
         onReady: @escaping @Sendable (Int) async -> Void = { _ in },
     ) {
         self.configuration = configuration

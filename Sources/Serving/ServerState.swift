@@ -17,7 +17,7 @@ final class ServerState: Sendable {
 /// Waits for the shutdown, then lets running requests finish while the server still listens and answers 503.
 struct DrainService: Service {
     let state: ServerState
-    let engine: Engine
+    let engine: Replicas
     /// Stopped at the end.
     let threads: NIOThreadPool
     let drainSeconds: Double

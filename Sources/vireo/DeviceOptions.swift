@@ -19,7 +19,7 @@ struct DeviceOptions: ParsableArguments {
     @Option(
         name: .flag("gpu_ids"),
         help:
-            "The GPUs of the ranks, by number: 0,1. By default the first ones; one may be named for several ranks."
+            "The GPUs of the ranks, by number: 0,1; with --dp those of one replica after another's. By default the first ones; one may be named for several ranks, or for several replicas of --tp 1."
     )
     var gpus: NumberList?
 
@@ -80,21 +80,26 @@ struct DeviceOptions: ParsableArguments {
         }
     }
 
-    /// The devices of `count` ranks of a model kept in `elementType`.
-    func make(_ elementType: ElementType, count: Int = 1) throws -> [any Device] {
-        let cores = threads ?? Processor.coreCount
-        let processors = (0..<count).map { _ in
-            CPUDevice(threadCount: max(1, cores / count), exact: elementType == .f32)
-        }
+    /// The devices of `ranks` ranks of each of `replicas` replicas of a model kept in `elementType`, one replica's after
+    /// another's; on the processor replicas may have the same.
+    func make(_ elementType: ElementType, count ranks: Int = 1, replicas: Int = 1) throws -> [any Device] {
+        let count = ranks * replicas
+        let processors = processors(ranks, replicas: replicas, exact: elementType == .f32)
         if device == .cpu || (device == .auto && elementType == .f32) { return processors }
         guard elementType == .bf16 else {
             throw StartError("--data_type float32 is for --device cpu; a GPU computes in bfloat16")
         }
-        let gpus = gpus?.numbers ?? visualGPUs?.numbers ?? Array(0..<count)
+        let gpus = numbers(count)
         if device == .auto, !CUDADevice.isPresent { return processors }
         guard gpus.count == count else {
             throw StartError(
-                "--gpu_ids names \(gpus.count) GPUs, but --tp is \(count): name one for each rank")
+                "--gpu_ids names \(gpus.count) GPUs, but --tp is \(ranks)"
+                    + "\(replicas > 1 ? " and --dp \(replicas)" : ""): name one for each rank")
+        }
+        guard ranks == 1 || replicas == 1 || mostReplicas(onOneOf: gpus, ranks: ranks) == 1 else {
+            throw StartError(
+                "--gpu_ids \(gpus.map(String.init).joined(separator: ",")) has replicas of --tp \(ranks) ranks on the "
+                    + "same GPU, where they would wait for one another; name other GPUs for each")
         }
         do throws(DeviceError) {
             return try gpus.map { (gpu) throws(DeviceError) in
@@ -103,6 +108,38 @@ struct DeviceOptions: ParsableArguments {
         } catch {
             throw StartError("\(error)\(device == .auto ? "; --device cpu runs on the processor" : "")")
         }
+    }
+}
+
+extension DeviceOptions {
+    /// How many of `replicas` replicas over `devices` share one device's memory, or the host's.
+    func replicasSharing(_ devices: [any Device], replicas: Int) -> Int {
+        guard devices[0] is CUDADevice else { return replicas }
+        return mostReplicas(onOneOf: numbers(devices.count), ranks: devices.count / replicas)
+    }
+
+    /// Parts of the processor for as many ranks; replicas of one rank have the same device, and so the same weights.
+    private func processors(_ ranks: Int, replicas: Int, exact: Bool) -> [any Device] {
+        let count = ranks * replicas, threads = max(1, (threads ?? Processor.coreCount) / count)
+        guard ranks == 1 else {
+            return (0..<count).map { _ in CPUDevice(threadCount: threads, exact: exact) }
+        }
+        let shared = CPUDevice(threadCount: threads, exact: exact, teamCount: replicas)
+        return Array(repeating: shared, count: replicas)
+    }
+
+    /// The GPUs of `count` ranks.
+    private func numbers(_ count: Int) -> [Int] {
+        gpus?.numbers ?? visualGPUs?.numbers ?? Array(0..<count)
+    }
+
+    /// The most replicas that have one of `gpus` among theirs, which are `ranks` each, one after another.
+    private func mostReplicas(onOneOf gpus: [Int], ranks: Int) -> Int {
+        var counts: [Int: Int] = [:]
+        for first in stride(from: 0, to: gpus.count, by: ranks) {
+            for gpu in Set(gpus[first..<min(first + ranks, gpus.count)]) { counts[gpu, default: 0] += 1 }
+        }
+        return counts.values.max() ?? 1
     }
 }
 

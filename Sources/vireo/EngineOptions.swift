@@ -66,8 +66,8 @@ struct EngineOptions: ParsableArguments {
         try Bounds.check("--visual_infer_batch_size", tilesPerStep, 1...1024)
     }
 
-    /// The engine's configuration for a cache of `elementType`.
-    func configuration(_ elementType: ElementType) -> EngineConfiguration {
+    /// The configuration of each of `replicaCount` engines for a cache of `elementType`.
+    func configuration(_ elementType: ElementType, replicaCount: Int = 1) -> EngineConfiguration {
         var configuration = EngineConfiguration(elementType: elementType)
         configuration.memoryFraction = memoryFraction
         configuration.cachedTokens = totalTokens
@@ -80,7 +80,7 @@ struct EngineOptions: ParsableArguments {
         configuration.imageCapacity = imageCapacity
         configuration.imageCacheBytes = Int(imageCacheGigabytes * 0x1p30)
         configuration.tilesPerStep = tilesPerStep
-        configuration.decoders = max(2, min(16, Processor.coreCount / 2))
+        configuration.decoders = max(2, min(16, Processor.coreCount / 2 / replicaCount))
         return configuration
     }
 }

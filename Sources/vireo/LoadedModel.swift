@@ -11,8 +11,10 @@ import Tokenizers
 /// A checkpoint ready to run: model, tokenizer and prompt rules.
 struct LoadedModel {
     let description: ModelDescription
-    /// The parts of the model, one a rank.
-    let ranks: [ModelRank]
+    /// The parts of the model, one a rank, for each of its replicas.
+    let replicas: [[ModelRank]]
+    /// Replicas that share the memory of one device, or the host's.
+    let replicasSharing: Int
     /// The ways to other machines: from the first to all others, from another to the first.
     let links: [NodeLink]
     /// Vision towers among them.
@@ -29,11 +31,13 @@ struct LoadedModel {
     /// Loads what `options` name, with a progress bar on a terminal; see below for `sharesImages`.
     init(_ options: ModelOptions, sharesImages: Bool = false) throws {
         try self.init(
-            options, on: options.device.make(options.elementType, count: options.parallel.ranksHere),
+            options,
+            on: options.device.make(
+                options.elementType, count: options.parallel.ranksHere, replicas: options.parallel.replicas),
             sharesImages: sharesImages)
     }
 
-    /// Loads it on `devices`, one a rank.
+    /// Loads it on `devices`, one a rank of each replica; once where all are the same.
     ///
     /// With `sharesImages` the keys of pictures are those of every process that computes the same embeddings.
     init(_ options: ModelOptions, on devices: [any Device], sharesImages: Bool = false) throws {
@@ -56,12 +60,18 @@ struct LoadedModel {
             options.loadFormat == "dummy"
             ? ModelFamilies.randomWeights(for: description, seed: 0) : try Checkpoint(folder: folder)
         let towers = options.parallel.towers, count = options.parallel.ranks
-        links = options.parallel.nodes > 1 ? try options.meetNodes(on: devices[0], source) : []
+        let links = options.parallel.nodes > 1 ? try options.meetNodes(on: devices[0], source) : []
         let start = ContinuousClock.now
-        let places = try options.collectives(devices, links)
+        let size = devices.count / options.parallel.replicas
+        let places = try stride(from: 0, to: devices.count, by: size).flatMap {
+            try options.collectives(Array(devices[$0..<($0 + size)]), links)
+        }
         let bar = ProgressBar(total: source.byteCount), threads = try Environment.loaderThreads()
         let (kept, elementType) = (description, options.elementType)
-        ranks = try inParallel(count: devices.count, threads: devices.count) {
+        let processor = devices[0] as? CPUDevice
+        let isShared = processor != nil && devices.allSatisfy { $0 as? CPUDevice === processor }
+        let loadCount = isShared ? 1 : devices.count
+        let loaded = try inParallel(count: loadCount, threads: loadCount) {
             (rank: Int) throws(ModelError) in
             let model = try ModelFamilies.load(
                 source, description: kept, device: devices[rank], elementType: elementType,
@@ -73,6 +83,10 @@ struct LoadedModel {
             return ModelRank(
                 model: model, device: devices[rank], collective: count > 1 ? places[rank].all : nil)
         }
+        let ranks = isShared ? Array(repeating: loaded[0], count: devices.count) : loaded
+        replicas = stride(from: 0, to: ranks.count, by: size).map { Array(ranks[$0..<($0 + size)]) }
+        replicasSharing = options.device.replicasSharing(devices, replicas: options.parallel.replicas)
+        self.links = links
         towerCount = towers
         loadSeconds = (ContinuousClock.now - start) / .seconds(1)
         loadedByteCount = source.byteCount
@@ -128,25 +142,42 @@ struct LoadedModel {
         }
     }
 
-    /// An engine for it, which shares embeddings through `store` if there is one.
-    func makeEngine(
-        _ options: EngineOptions, elementType: ElementType, store: (any EmbeddingStore)? = nil,
-    ) throws -> Engine {
-        var configuration = options.configuration(elementType)
-        configuration.embeddingStore = store
+    /// The ranks of the first replica.
+    var ranks: [ModelRank] { replicas[0] }
+
+    /// An engine for the first replica.
+    func makeEngine(_ options: EngineOptions, elementType: ElementType) throws -> Engine {
         do throws(EngineError) {
             return try Engine(
-                ranks: ranks, towerCount: towerCount, links: links, configuration: configuration,
-                vocabularyCount: tokenizer.vocabularyCount)
+                ranks: ranks, towerCount: towerCount, links: links,
+                configuration: options.configuration(elementType), vocabularyCount: tokenizer.vocabularyCount)
         } catch {
-            switch error {
-            case .notEnoughMemory(let wanted, let available):
-                throw StartError(
-                    "the cache of keys and values needs \(wanted >> 20) MiB, but \(available >> 20) MiB are free for "
-                        + "it; lower --max_total_token_num or --max_req_total_len, or raise --mem_fraction")
-            case .device(let reason): throw StartError("\(reason)")
-            case .noThread: throw StartError("the system gives no thread; raise the limit on processes")
-            }
+            throw Self.startError(error)
+        }
+    }
+
+    /// An engine for each replica; they share embeddings with others through `stores`, one each or none.
+    func makeReplicas(
+        _ options: EngineOptions, elementType: ElementType, stores: [any EmbeddingStore] = [],
+    ) throws -> Replicas {
+        do throws(EngineError) {
+            return try Replicas(
+                replicas, towerCount: towerCount, links: links, sharing: replicasSharing,
+                configuration: options.configuration(elementType, replicaCount: replicas.count),
+                vocabularyCount: tokenizer.vocabularyCount, stores: stores)
+        } catch {
+            throw Self.startError(error)
+        }
+    }
+
+    private static func startError(_ error: EngineError) -> StartError {
+        switch error {
+        case .notEnoughMemory(let wanted, let available):
+            StartError(
+                "the cache of keys and values needs \(wanted >> 20) MiB, but \(available >> 20) MiB are free for "
+                    + "it; lower --max_total_token_num or --max_req_total_len, or raise --mem_fraction")
+        case .device(let reason): StartError("\(reason)")
+        case .noThread: StartError("the system gives no thread; raise the limit on processes")
         }
     }
 

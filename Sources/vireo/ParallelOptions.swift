@@ -10,6 +10,13 @@ struct ParallelOptions: ParsableArguments {
     var ranks = 1
 
     @Option(
+        name: .flag("dp"),
+        help:
+            "Replicas of the whole model in this process, by vireo serve; each has --tp ranks and caches of its own. A request goes to the one that knows most of it, or has least to do."
+    )
+    var replicas = 1
+
+    @Option(
         name: .flag("visual_dp"),
         help: "Vision towers, which share out the pictures; by default what --visual_tp leaves of --tp.")
     var dataParallel: Int?
@@ -50,6 +57,7 @@ struct ParallelOptions: ParsableArguments {
 
     func validate() throws {
         try Bounds.check("--tp", ranks, 1...64)
+        try Bounds.check("--dp", replicas, 1...64)
         try Bounds.check("--visual_dp", dataParallel, 1...64)
         try Bounds.check("--visual_tp", tensorParallel, 1...64)
         guard towers * ranksPerTower == ranks else {
@@ -66,6 +74,11 @@ struct ParallelOptions: ParsableArguments {
 
     private func checkNodes() throws {
         try Bounds.check("--nnodes", nodes, 1...64)
+        guard nodes == 1 || replicas == 1 else {
+            throw ValidationError(
+                "--dp \(replicas) replicas are not supported with --nnodes \(nodes); start as many servers, or use one "
+                    + "machine")
+        }
         try Bounds.check("--node_rank", nodeRank, 0...(nodes - 1))
         try Bounds.check("--nccl_port", nodePort, 1...65535)
         guard !nodeHost.isEmpty else { throw ValidationError("--nccl_host must not be empty") }
@@ -82,11 +95,15 @@ struct ParallelOptions: ParsableArguments {
         }
     }
 
-    /// Throws where one machine is all that can be used, by `command`.
+    /// Throws where one replica on one machine is all that can be used, by `command`.
     func checkOneNode(for command: String) throws {
         guard nodes == 1 else {
             throw StartError(
                 "--nnodes \(nodes) is for vireo serve alone, not for vireo \(command); use --nnodes 1")
+        }
+        guard replicas == 1 else {
+            throw StartError(
+                "--dp \(replicas) is for vireo serve alone, not for vireo \(command); use --dp 1")
         }
     }
 }

@@ -35,11 +35,13 @@ struct Serve: AsyncParsableCommand {
         signal(SIGPIPE, SIG_IGN)
         // Before the model, which takes its time.
         let (keys, tls, authorities) = (try access.keys(), try access.identity(), try http.authorities())
-        let store = try sharing.store()
-        let loaded = try LoadedModel(model, sharesImages: store != nil)
+        let stores = try (0..<model.parallel.replicas).compactMap { _ in try sharing.store() }
+        let loaded = try LoadedModel(model, sharesImages: !stores.isEmpty)
         if model.parallel.nodeRank > 0 { return try follow(loaded, since: start) }
-        let engine = try loaded.makeEngine(engine, elementType: model.elementType, store: store)
-        if let store { try sharing.check(store, takesPictures: loaded.description.vision != nil) }
+        let engine = try loaded.makeReplicas(engine, elementType: model.elementType, stores: stores)
+        if let store = stores.first {
+            try sharing.check(store, takesPictures: loaded.description.vision != nil)
+        }
         Console.error(Summary.line(loaded, engine, elementType: model.elementType))
         LoggingSystem.bootstrap { StreamLogHandler.standardError(label: $0) }
         var configuration = http.configuration(modelFolder: model.modelFolder, loaded.description.generation)

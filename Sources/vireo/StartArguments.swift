@@ -26,6 +26,7 @@ extension ModelOptions {
             ("rank_transport", .string(device.transport.rawValue)),
             ("cuda_libraries", text(device.libraryFolder)),
             ("trust_remote_code", .bool(trustsRemoteCode)), ("tp", .int(parallel.ranks)),
+            ("dp", .int(parallel.replicas)),
             ("visual_dp", .int(parallel.towers)), ("visual_tp", .int(parallel.ranksPerTower)),
             ("nnodes", .int(parallel.nodes)), ("node_rank", .int(parallel.nodeRank)),
             ("nccl_host", .string(parallel.nodeHost)), ("nccl_port", .int(parallel.nodePort)),

@@ -7,15 +7,16 @@ import Tensors
 /// What is told about a loaded model.
 enum Summary {
     /// One line: sizes, type, caches.
-    static func line(_ loaded: LoadedModel, _ engine: Engine, elementType: ElementType) -> String {
+    static func line(_ loaded: LoadedModel, _ engine: Replicas, elementType: ElementType) -> String {
         let description = loaded.description
-        let statistics = engine.statistics()
+        let statistics = engine.statisticsOfEach()[0]
         var parts = [
             "\(description.modelType) with \(description.textModelType)", elementType.rawValue,
             loaded.ranks.count > 1 ? "\(loaded.ranks.count) × \(loaded.device.name)" : loaded.device.name,
             "sequences up to \(engine.limits.maxSequenceLength) tokens",
             "\(statistics.totalPages * statistics.pageSize) tokens of cache",
         ]
+        if engine.count > 1 { parts[2] = "\(engine.count) replicas, each on \(parts[2])" }
         if !loaded.links.isEmpty { parts.insert("on each of \(loaded.links.count + 1) machines", at: 3) }
         if loaded.loadedByteCount > 0 {
             let rate = Double(loaded.loadedByteCount) / 1e9 / max(loaded.loadSeconds, 1e-9)

@@ -28,7 +28,9 @@ int vireo_preferred_level(void);
 // A pool of `thread_count` threads, the caller's counted, at the lower of `level` and the best; null without
 // memory.
 vireo_pool *vireo_pool_create(int thread_count, int level);
-// Ends its threads.
+// Lets calls that find `pool` in use run on `team`, which is as large; to be said before there are calls.
+void vireo_pool_add(vireo_pool *pool, vireo_pool *team);
+// Ends its threads; those of teams that were added are their own.
 void vireo_pool_destroy(vireo_pool *pool);
 
 // Zeroed memory aligned to 64 bytes, null when there is none.

@@ -130,6 +130,29 @@ extension PrometheusText {
         if let shared = engine.sharedImages { write(shared) }
     }
 
+    /// What tells how requests are shared out among several replicas.
+    mutating func write(_ replicas: [EngineStatistics]) {
+        replica("requests_submitted_total", "counter", "Requests taken", replicas.map(\.requestsSubmitted))
+        replica("prompt_tokens_total", "counter", "Tokens of prompts", replicas.map(\.promptTokens))
+        replica(
+            "cached_prompt_tokens_total", "counter", "Tokens of prompts that were not computed again",
+            replicas.map(\.cachedPromptTokens))
+        replica("generated_tokens_total", "counter", "Tokens of answers", replicas.map(\.generatedTokens))
+        replica(
+            "images_encoded_total", "counter", "Images the vision tower encoded",
+            replicas.map(\.imagesEncoded))
+        replica("requests_running", "gauge", "Requests in the batch", replicas.map(\.runningRequests))
+        replica("requests_waiting", "gauge", "Requests in the queue", replicas.map(\.waitingRequests))
+        replica("kv_pages_used", "gauge", "Pages of keys and values in use", replicas.map(\.usedPages))
+    }
+
+    private mutating func replica(_ name: String, _ type: String, _ help: String, _ values: [Int]) {
+        head("vireo_replica_\(name)", type, "\(help), by replica.")
+        for (index, value) in values.enumerated() {
+            sample("vireo_replica_\(name)", [("replica", "\(index)")], value)
+        }
+    }
+
     /// What came of sharing embeddings with other replicas.
     private mutating func write(_ shared: SharedImageStatistics) {
         single(

@@ -4,7 +4,7 @@ import JSON
 
 /// Whether the server lives, progresses and takes requests.
 struct HealthRoutes: Sendable {
-    let engine: Engine
+    let engine: Replicas
     let state: ServerState
     let stallSeconds: Double
 
@@ -19,7 +19,7 @@ struct HealthRoutes: Sendable {
         ]
     }
 
-    /// Proves progress, not life: 503 when there is work and none of it advances.
+    /// Proves progress, not life: 503 when a replica has work and none of it advances.
     @Sendable private func health(_ exchange: Exchange) -> Reply {
         let isStalled = engine.isStalled(forSeconds: stallSeconds)
         return Reply(

@@ -4,7 +4,7 @@ import JSON
 
 /// LightLLM's routes that say what runs here and how busy it is.
 struct InfoRoutes: Sendable {
-    let engine: Engine
+    let engine: Replicas
     let modelName: String
     /// Without keys.
     let startArguments: JSONObject
@@ -24,16 +24,23 @@ struct InfoRoutes: Sendable {
 
     /// Parts of the cache: what requests take now, and what those that run take at most.
     ///
-    /// LightLLM gives the second number under two names, too.
+    /// LightLLM gives the second number under two names, too, and lists where there are several replicas.
     @Sendable private func load(_ exchange: Exchange) -> Reply {
-        let now = engine.statistics()
-        let most = part(now.promisedTokens, now)
+        let replicas = engine.statisticsOfEach()
+        let now = replicas.map { part($0.usedPages * $0.pageSize, $0) }
+        let most = replicas.map { part($0.promisedTokens, $0) }
         return Reply(
             JSONWriter.bytes { json in
                 json.object { json in
-                    json.member("current_load", part(now.usedPages * now.pageSize, now))
-                    json.member("logical_max_load", most)
-                    json.member("dynamic_max_load", most)
+                    for (name, parts) in [
+                        ("current_load", now), ("logical_max_load", most), ("dynamic_max_load", most),
+                    ] {
+                        guard parts.count > 1 else {
+                            json.member(name, parts[0])
+                            continue
+                        }
+                        json.array(name) { json in for part in parts { json.number(part) } }
+                    }
                 }
             })
     }

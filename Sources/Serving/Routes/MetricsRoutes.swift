@@ -2,7 +2,7 @@ import Engine
 
 /// Counters and gauges for Prometheus.
 struct MetricsRoutes: Sendable {
-    let engine: Engine
+    let engine: Replicas
     let metrics: ServingMetrics
     let budget: ByteBudget
     let modelName: String
@@ -18,7 +18,9 @@ struct MetricsRoutes: Sendable {
         text.write(metrics.snapshot)
         text.single(
             "vireo_body_bytes_in_flight", "gauge", "Bytes of bodies being prepared.", budget.usedBytes)
-        text.write(engine.statistics())
+        let replicas = engine.statisticsOfEach()
+        text.write(EngineStatistics(sumOf: replicas))
+        if replicas.count > 1 { text.write(replicas) }
         return Reply(type: MediaTypeName.prometheus, Array(text.text.utf8))
     }
 }

@@ -10,6 +10,7 @@ import Testing
 /// A server of the tiny model on a free port of loopback.
 struct TestServer: Sendable {
     let port: Int
+    /// The first replica's.
     let engine: Engine
     private let services: ServiceGroup?
 
@@ -22,11 +23,12 @@ struct TestServer: Sendable {
         configure: (inout ServerConfiguration) -> Void = { _ in },
         engine change: (inout EngineConfiguration) -> Void = { _ in },
         altered alteration: (@Sendable (Int) -> AlteredModel.Alteration)? = nil,
+        replicas replicaCount: Int = 1,
         _ body: @Sendable @escaping (TestServer) async throws -> Void,
     ) async throws {
         var model = try model.get()
         if let alteration { model.model = AlteredModel(model.model, on: model.device, alteration) }
-        let engine = try model.makeEngine(change)
+        let engines = try (0..<replicaCount).map { _ in try model.makeEngine(change) }
         var configuration = ServerConfiguration(port: 0, modelName: "fixture")
         configuration.drainSeconds = 10
         configure(&configuration)
@@ -34,7 +36,7 @@ struct TestServer: Sendable {
         logger.logLevel = .critical
         let (ports, ready) = AsyncStream.makeStream(of: Int.self)
         let server = Server(
-            configuration: configuration, engine: engine, prompts: model.prompts, logger: logger,
+            configuration: configuration, engine: Replicas(engines), prompts: model.prompts, logger: logger,
             onReady: { port in
                 ready.yield(port)
                 ready.finish()
@@ -49,7 +51,7 @@ struct TestServer: Sendable {
                 return try await group.waitForAll()
             }
             do {
-                try await body(TestServer(port: port, engine: engine, services: services))
+                try await body(TestServer(port: port, engine: engines[0], services: services))
             } catch {
                 Issue.record(error)
             }
@@ -62,7 +64,7 @@ struct TestServer: Sendable {
     func errorOfAnother() async throws -> ServerError? {
         let model = try Self.model.get()
         let server = Server(
-            configuration: ServerConfiguration(port: port, modelName: "fixture"), engine: engine,
+            configuration: ServerConfiguration(port: port, modelName: "fixture"), engine: Replicas([engine]),
             prompts: model.prompts, logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }))
         do throws(ServerError) {
             try await server.run()
@@ -72,16 +74,19 @@ struct TestServer: Sendable {
         }
     }
 
-    /// What `Server.run` throws when the device fails for good in step `step`, with `body` beside it.
+    /// What `Server.run` throws when the first replica's device fails for good in step `step`, with `body` beside it.
     static func errorOfFailing(
-        inStep step: Int, _ body: @Sendable @escaping (TestServer) async throws -> Void,
+        inStep step: Int, replicas replicaCount: Int = 1,
+        _ body: @Sendable @escaping (TestServer) async throws -> Void,
     ) async throws -> ServerError? {
         var model = try model.get()
+        let others = try (1..<replicaCount).map { _ in try model.makeEngine() }
         model.model = AlteredModel(model.model, on: model.device) { $0 == step ? .fatal : .none }
         let engine = try model.makeEngine()
         let (ports, ready) = AsyncStream.makeStream(of: Int.self)
         let server = Server(
-            configuration: ServerConfiguration(port: 0, modelName: "fixture"), engine: engine,
+            configuration: ServerConfiguration(port: 0, modelName: "fixture"),
+            engine: Replicas([engine] + others),
             prompts: model.prompts, logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }),
             onReady: { ready.yield($0) })
         async let error: ServerError? = {
