@@ -33,6 +33,7 @@ package enum ModelFamilies {
             LlavaFamily.plain,
             LlavaFamily.next,
             LlavaFamily.oneVision,
+            Gemma3Family(),
         ] + TextOnly.all
 
     /// Reads and checks the configuration of the checkpoint in `folder`; weights are not touched.

@@ -26,6 +26,8 @@ package struct VisionShape: Sendable, Hashable {
     package var deepLayers: [Int] = []
     /// The side of the square of learned positions that are interpolated for a picture; nil for none.
     package var positionSide: Int?
+    /// Whether the image tokens of a picture see all of them in the text tower, later ones too.
+    package var seesWholePictures = false
     /// What LLaVA takes of the tower; nil for other families.
     package var features: FeatureChoice?
     /// The norm before attention and MLP.
@@ -129,12 +131,19 @@ package struct ImageMarkers: Sendable, Hashable {
     package var context: String
     /// Closes a picture: `</img>`.
     package var end: String
+    /// What else stands in front of what opens a picture and behind what closes it, where the first alone stands for a
+    /// picture in texts; nil where it does not.
+    package var surroundings: String?
 
     /// InternVL's by default.
-    package init(start: String = "<img>", context: String = "<IMG_CONTEXT>", end: String = "</img>") {
+    package init(
+        start: String = "<img>", context: String = "<IMG_CONTEXT>", end: String = "</img>",
+        surroundings: String? = nil,
+    ) {
         self.start = start
         self.context = context
         self.end = end
+        self.surroundings = surroundings
     }
 }
 

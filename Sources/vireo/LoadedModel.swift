@@ -132,6 +132,19 @@ struct LoadedModel {
     func makeEngine(
         _ options: EngineOptions, elementType: ElementType, store: (any EmbeddingStore)? = nil,
     ) throws -> Engine {
+        if let vision = description.vision, vision.seesWholePictures {
+            // A picture sees all of itself, so its tokens must be in one step.
+            let most = vision.cut.mostPages * vision.cut.tokensPerPage
+            for (flag, size) in [
+                ("--chunked_prefill_size", options.chunkSize), ("--batch_max_tokens", options.tokensPerStep),
+            ] {
+                if let size, size < most {
+                    throw StartError(
+                        "\(flag) is \(size), but must be at least \(most), the tokens of a picture of this model"
+                    )
+                }
+            }
+        }
         var configuration = options.configuration(elementType)
         configuration.embeddingStore = store
         do throws(EngineError) {
@@ -213,7 +226,8 @@ struct LoadedModel {
     private static func rules(_ vision: VisionShape, identity: String) -> ImageRules {
         ImageRules(
             cut: vision.cut, start: vision.markers.start,
-            context: vision.markers.context, end: vision.markers.end, modelIdentity: identity)
+            context: vision.markers.context, end: vision.markers.end,
+            surroundings: vision.markers.surroundings, modelIdentity: identity)
     }
 }
 

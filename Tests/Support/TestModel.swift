@@ -29,10 +29,15 @@ package struct TestModel: Sendable {
         let rules = description.vision.map { vision in
             ImageRules(
                 cut: vision.cut, start: vision.markers.start, context: vision.markers.context,
-                end: vision.markers.end, modelIdentity: name)
+                end: vision.markers.end, surroundings: vision.markers.surroundings, modelIdentity: name)
         }
         let tokenizer = try Tokenizer(json: Fixtures.bytes("models/\(name)/tokenizer.json"))
-        let template = try ChatTemplate(source: Self.template(name), specials: [], rules: rules)
+        let config = try ConfigSection.parse(
+            Fixtures.bytes("models/\(name)/tokenizer_config.json"), file: "tokenizer_config.json")
+        let begin = config.value("bos_token")?.string
+        let template = try ChatTemplate(
+            source: Self.template(name), specials: begin.map { [("bos_token", .string($0))] } ?? [],
+            rules: rules)
         prompts = try PromptBuilder(
             tokenizer: tokenizer, template: template, rules: rules,
             vocabularyCount: description.text.vocabularyCount)

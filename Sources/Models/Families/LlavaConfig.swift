@@ -34,7 +34,7 @@ enum LlavaConfig {
         return text.filled(with: defaults)
     }
 
-    private static func numbers(_ values: [(String, Int)]) -> [(String, JSONValue)] {
+    static func numbers(_ values: [(String, Int)]) -> [(String, JSONValue)] {
         values.map { ($0.0, .int($0.1)) }
     }
 
@@ -100,7 +100,7 @@ enum LlavaConfig {
         return vision
     }
 
-    private static func gelu(
+    static func gelu(
         _ section: ConfigSection, _ key: String, or fallback: String,
     ) throws(CheckpointError) -> GELU {
         switch try section.string(key, or: fallback) {
@@ -220,7 +220,7 @@ enum LlavaConfig {
     }
 
     /// Throws unless the image processor's steps are the usual ones.
-    private static func checkSteps(_ preprocessor: ConfigSection?) throws(CheckpointError) {
+    static func checkSteps(_ preprocessor: ConfigSection?) throws(CheckpointError) {
         guard let preprocessor else { return }
         for key in ["do_resize", "do_rescale", "do_normalize"] {
             guard try preprocessor.bool(key, or: true) else {
@@ -262,7 +262,7 @@ enum LlavaConfig {
     }
 
     /// Throws unless the sides at `key`, where there are any, are `side`.
-    private static func check(
+    static func check(
         _ preprocessor: ConfigSection, _ key: String, _ side: Int,
     ) throws(CheckpointError) {
         guard let value = preprocessor.value(key) else { return }
@@ -275,9 +275,12 @@ enum LlavaConfig {
         }
     }
 
-    private static func filter(_ preprocessor: ConfigSection?) throws(CheckpointError) -> ResizeFilter {
-        guard let preprocessor else { return .bicubic }
-        switch try preprocessor.int("resample", atLeast: 0, atMost: 5, or: 3) {
+    /// How pictures are resized; `usual` where nothing is said.
+    static func filter(
+        _ preprocessor: ConfigSection?, or usual: ResizeFilter = .bicubic,
+    ) throws(CheckpointError) -> ResizeFilter {
+        guard let preprocessor, preprocessor.value("resample") != nil else { return usual }
+        switch try preprocessor.int("resample", atLeast: 0, atMost: 5) {
         case 1: return .lanczos
         case 2: return .bilinear
         case 3: return .bicubic
@@ -288,7 +291,7 @@ enum LlavaConfig {
 
 extension ConfigSection {
     /// The section with `defaults` where it has no value.
-    fileprivate func filled(with defaults: [(String, JSONValue)]) -> ConfigSection {
+    func filled(with defaults: [(String, JSONValue)]) -> ConfigSection {
         var settings = settings
         for (key, value) in defaults where self.value(key) == nil { settings.set(key, value) }
         return ConfigSection(file: file, path: path, settings: settings)
