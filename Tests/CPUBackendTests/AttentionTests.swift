@@ -43,8 +43,8 @@ import Testing
 
     @Test(arguments: [ElementType.f32, .bf16])
     func `windows and sights agree with the plain sum at every level`(type: ElementType) throws {
-        let heads = HeadLayout(heads: 6, keyValueHeads: 2, headDim: 16)
-        var cases = [1, 20, 128, 150].map { window in
+        let heads = HeadLayout(heads: 2, keyValueHeads: 1, headDim: 16)
+        var cases = [1, 20, 150].map { window in
             PagedCase(
                 heads: heads, lengths: [(1, 300), (140, 400), (1, 9), (30, 30)], pageSize: 16, type: type,
                 window: window)
