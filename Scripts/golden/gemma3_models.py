@@ -1,4 +1,4 @@
-"""The tiny random Gemma 3 checkpoints that make_gemma3.py writes, in the published layout and in that of transformers 5."""
+"""The tiny random Gemma 3 checkpoints that make_gemma3.py writes, in the published layout and in transformers 5's."""
 
 import hashlib
 import json

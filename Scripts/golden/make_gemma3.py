@@ -90,7 +90,8 @@ def forward(model, asked):
     """The prompt's output, and the rows that take the place of the marks."""
     rows = None
     if asked.inputs:
-        rows = model.model.get_image_features(asked.inputs["pixel_values"], return_dict=True).pooler_output.flatten(0, 1)
+        features = model.model.get_image_features(asked.inputs["pixel_values"], return_dict=True)
+        rows = features.pooler_output.flatten(0, 1)
     return model(input_ids=asked.ids, use_cache=True, **asked.inputs), rows
 
 

@@ -46,8 +46,9 @@ enum { VALUES = 16 };
 
 // out[r, c] = (x[r, c] − m) / √(mean_c (x[r, c] − m)² + ε) · weight[c] + bias[c]
 //
-// m is the mean of row r where CENTRED; else it is zero and there is no bias. What is in out is added where ADDS. x is [rows, columns]. Weights
-// wait in registers from before the predecessor's end; where N = 1 there are none left for them.
+// m is the mean of row r where CENTRED; else it is zero and there is no bias. What is in out is added where ADDS,
+// which CENTRED excludes. x is [rows, columns]. Weights wait in registers from before the predecessor's end; where
+// N = 1 there are none left for them.
 template <int N, bool CENTRED, bool ADDS = false, typename T>
 static __device__ __forceinline__ void norm(const float *x, const float *weight, const float *bias, T *out,
                                             int rows, int columns, float epsilon) {
