@@ -73,6 +73,11 @@ LLAMA_ROPE = [
         max_position_embeddings=256),
 ]
 
+# Windows smaller than the prompt.
+MISTRAL_WINDOWS = [
+    variation(f"window of {window}", {"rope_theta": 1000000.0}, sliding_window=window) for window in (1, 20, 60)
+]
+
 INTERNLM2_ROPE = [
     {"name": "dynamic", "text_config": {
         "rope_theta": 10000.0, "rope_scaling": {"type": "dynamic", "factor": 3.0}, "max_position_embeddings": 64}},
@@ -91,4 +96,6 @@ def longrope(name, kind, **others):
 PHI3_ROPE = [
     longrope("longrope-long", "longrope", original_max_position_embeddings=64, max_position_embeddings=256),
     longrope("longrope-short", "su", original_max_position_embeddings=128, max_position_embeddings=256),
+    longrope("longrope in a window", "su", original_max_position_embeddings=128, max_position_embeddings=256,
+             sliding_window=33),
 ]

@@ -22,7 +22,7 @@ from transformers import InternVLForConditionalGeneration
 
 import internlm2
 import tiling
-from cases import CASES, FEW, INTERNLM2_ROPE, LLAMA_ROPE, PHI3_ROPE
+from cases import CASES, FEW, INTERNLM2_ROPE, LLAMA_ROPE, MISTRAL_WINDOWS, PHI3_ROPE
 from fixture_paths import GOLDEN, IMAGES, MODELS
 from make_models import internlm2_config
 from opengvlab_layout import opengvlab_name_and_tensors
@@ -33,7 +33,8 @@ MARK = "<IMG_CONTEXT>"
 ALL = [case["name"] for case in CASES]
 # Text tower, names of its cases, RoPE variations.
 PLANS = [
-    ("qwen2", ALL, []), ("llama", ALL, LLAMA_ROPE), ("qwen3", FEW, []), ("phi3", FEW, PHI3_ROPE), ("mistral", FEW, []),
+    ("qwen2", ALL, []), ("llama", ALL, LLAMA_ROPE), ("qwen3", FEW, []), ("phi3", FEW, PHI3_ROPE),
+    ("mistral", FEW, MISTRAL_WINDOWS),
     ("internlm2", FEW, INTERNLM2_ROPE),
 ]
 # Every folder's templates are those of these two.

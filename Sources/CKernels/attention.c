@@ -40,6 +40,9 @@ static void paged_task(void *context, size_t task, size_t worker) {
         .scale = call->scale,
         .visible = (size_t)call->context_lengths[sequence] - queries + first + 1,
         .visible_growth = 1,
+        .sights = call->sights ? call->sights + start + first : NULL,
+        .place = (size_t)call->context_lengths[sequence] - queries + first,
+        .window = call->window,
         .type = cache->type,
         .keys = (const char *)cache->keys + head * head_bytes,
         .values = (const char *)cache->values + head * head_bytes,
@@ -52,7 +55,19 @@ static void paged_task(void *context, size_t task, size_t worker) {
     vireo_pool_kernels(paged->pool)->attend(&attention, vireo_pool_worker_scratch(paged->pool, worker));
 }
 
-// Whether every sequence's queries, context and pages exist.
+// Whether every query of a sequence sees itself and nothing beyond the context, and none less than the one before.
+static bool sees(const struct vireo_paged_attention_call *call, size_t sequence) {
+    if (!call->sights) return true;
+    int32_t start = call->query_starts[sequence], end = call->query_starts[sequence + 1];
+    int32_t length = call->context_lengths[sequence], least = length - (end - start) + 1;
+    for (int32_t t = start; t < end; t++, least++) {
+        if (call->sights[t] < least || call->sights[t] > length) return false;
+        if (t > start && call->sights[t] < call->sights[t - 1]) return false;
+    }
+    return true;
+}
+
+// Whether every sequence's queries, context, pages and sights exist.
 static bool sound(const struct vireo_paged_attention_call *call) {
     if (call->query_starts[0] < 0 || (size_t)call->query_starts[call->sequences] > call->tokens) return false;
     for (size_t s = 0; s < call->sequences; s++) {
@@ -65,6 +80,7 @@ static bool sound(const struct vireo_paged_attention_call *call) {
             int32_t page = call->page_table[s * call->pages_per_sequence + i];
             if (page < 0 || (size_t)page >= call->cache.pages) return false;
         }
+        if (!sees(call, s)) return false;
     }
     return true;
 }

@@ -27,6 +27,8 @@ struct vireo_attention {
     float scale;
     size_t visible;         // keys the first query sees
     size_t visible_growth;  // and how many more each further one
+    const int32_t *sights;  // or how many each sees, rising; null for the rule above
+    size_t place, window;   // the first query's place, and how many keys up to a query's it sees, zero for all
     enum vireo_type type;   // what is rounded to
     // Key j lies at keys + page * page_stride + place * row_stride bytes, where without pages the place is j.
     const char *keys, *values;
@@ -60,6 +62,7 @@ struct vireo_kernels {
     void (*layer_norm)(
         const float *x, size_t columns, const float *weight, const float *bias, float epsilon, float *out);
     void (*silu_multiply)(const float *x, size_t columns, float *out);
+    void (*gelu_multiply)(const float *x, size_t columns, float *out);
     void (*rotate)(const float *x, size_t half, const float *cosines, const float *sines, float *out);
     void (*add)(const float *x, const float *y, size_t count, float *out);
 

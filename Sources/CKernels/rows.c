@@ -78,6 +78,41 @@ void vireo_silu_multiply(vireo_pool *pool, const float *x, size_t rows, size_t c
     vireo_parallel(pool, rows, grain(columns), silu_multiply, &r);
 }
 
+static void gelu_multiply(void *context, size_t begin, size_t end) {
+    struct rows *r = context;
+    for (size_t row = begin; row < end; row++) {
+        r->kernels->gelu_multiply(r->x + row * 2 * r->columns, r->columns, r->out + row * r->columns);
+    }
+}
+
+void vireo_gelu_multiply(vireo_pool *pool, const float *x, size_t rows, size_t columns, float *out) {
+    struct rows r = {.kernels = vireo_pool_kernels(pool), .x = x, .columns = columns, .out = out};
+    vireo_parallel(pool, rows, grain(columns), gelu_multiply, &r);
+}
+
+struct added_norm {
+    const struct vireo_kernels *kernels;
+    float *x, *out;
+    const float *weight;
+    size_t columns;
+    float epsilon;
+};
+
+static void add_norm(void *context, size_t begin, size_t end) {
+    const struct added_norm *a = context;
+    for (size_t row = begin; row < end; row++) {
+        float *x = a->x + row * a->columns, *out = a->out + row * a->columns;
+        a->kernels->rms_norm(x, a->columns, a->weight, a->epsilon, x);
+        a->kernels->add(out, x, a->columns, out);
+    }
+}
+
+void vireo_add_norm(
+    vireo_pool *pool, float *x, size_t rows, size_t columns, const float *weight, float epsilon, float *out) {
+    struct added_norm a = {vireo_pool_kernels(pool), x, out, weight, columns, epsilon};
+    vireo_parallel(pool, rows, grain(columns), add_norm, &a);
+}
+
 static void gather(void *context, size_t begin, size_t end) {
     struct rows *r = context;
     for (size_t row = begin; row < end; row++) {
@@ -160,6 +195,8 @@ static void embed(void *context, size_t begin, size_t end) {
         } else if (image < 0 && id >= 0 && (size_t)id >= call->first_id && place < call->vocabulary) {
             const char *row = (const char *)call->table + place * row_bytes;
             e->kernels->convert(row, call->type, out, vireo_type_f32, call->columns);
+            if (call->scale != 1)
+                for (size_t c = 0; c < call->columns; c++) out[c] *= call->scale;
         } else {
             memset(out, 0, call->columns * sizeof(float));
         }

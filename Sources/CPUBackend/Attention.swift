@@ -2,10 +2,13 @@ import CKernels
 import Tensors
 
 extension CPUOperators {
-    // out[t] = Σⱼ softmaxⱼ(scale · q[t] · k[j]) · v[j], j over the positions up to the token's own
+    // out[t] = Σⱼ softmaxⱼ(scale · q[t] · k[j]) · v[j], j over the positions that the token sees
     func pagedAttention(
-        qkv: Tensor, heads: HeadLayout, scale: Float, batch: AttentionBatch, cache: KVLayer, out: Tensor,
+        qkv: Tensor, heads: HeadLayout, scale: Float, window: Int?, batch: AttentionBatch, cache: KVLayer,
+        out: Tensor,
     ) {
+        precondition(window.map { $0 > 0 } ?? true, "a window holds the token itself")
+        precondition(batch.sights.map { $0.elementCount == qkv.shape.rowCount } ?? true, "sights are [T]")
         let tokenCount = qkv.shape.rowCount, sequenceCount = batch.sequenceCount
         precondition(qkv.shape.columnCount == heads.columnCount, "qkv is [T, queries, keys and values]")
         precondition(
@@ -26,10 +29,12 @@ extension CPUOperators {
         unsafe call.query_starts = UnsafePointer(batch.queryStarts.integers)
         unsafe call.context_lengths = UnsafePointer(batch.contextLengths.integers)
         unsafe call.page_table = UnsafePointer(batch.pageTable.integers)
+        if let sights = batch.sights { unsafe call.sights = UnsafePointer(sights.integers) }
+        unsafe call.window = window ?? 0
         unsafe call.cache = cache.cache(heads)
         unsafe call.out = out.floats
         let attended = unsafe vireo_paged_attention(pool.handle, &call)
-        precondition(attended, "each context has its queries and its pages")
+        precondition(attended, "each context has its queries, its pages and what they see")
     }
 
     // out[t] = Σⱼ softmaxⱼ(scale · q[t] · k[j]) · v[j], j over the tokens of t's sequence

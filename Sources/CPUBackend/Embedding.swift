@@ -53,10 +53,10 @@ extension CPUOperators {
         }
     }
 
-    // ids below zero: of `previous`; out[t] = imageRows[t] < 0 ? table[ids[t] − firstID] : images[imageRows[t]], or 0
+    // ids below zero: of `previous`; out[t] = imageRows[t] < 0 ? scale · table[ids[t] − firstID] : images[imageRows[t]], or 0
     func embed(
-        ids: Tensor, previous: Tensor, imageRows: Tensor, table: Tensor, firstID: Int, images: Tensor,
-        out: Tensor,
+        ids: Tensor, previous: Tensor, imageRows: Tensor, table: Tensor, firstID: Int, scale: Float,
+        images: Tensor, out: Tensor,
     ) {
         let columnCount = table.shape.columnCount
         resolve(ids, previous)
@@ -71,6 +71,7 @@ extension CPUOperators {
         unsafe call.images = UnsafePointer(images.floats)
         unsafe call.tokens = ids.elementCount
         unsafe call.first_id = firstID
+        unsafe call.scale = scale
         unsafe call.vocabulary = table.shape.rowCount
         unsafe call.image_count = images.elementCount / max(1, columnCount)
         unsafe call.columns = columnCount

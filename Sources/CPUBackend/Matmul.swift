@@ -14,12 +14,15 @@ extension CPUOperators {
             rows = scratch
         }
         guard let weights = weights as? PackedWeights else { preconditionFailure("weights of this device") }
-        guard case .siluMultiply(let both) = epilogue else {
-            product(rows, weights, epilogue, out)
-            return
+        switch epilogue {
+        case .siluMultiply(let both):
+            product(rows, weights, .none, both)
+            siluMultiply(both, out: out)
+        case .geluMultiply(let both):
+            product(rows, weights, .none, both)
+            geluMultiply(both, out: out)
+        case .none, .gelu, .addToOutput: product(rows, weights, epilogue, out)
         }
-        product(rows, weights, .none, both)
-        siluMultiply(both, out: out)
     }
 
     private func product(_ x: Tensor, _ weights: PackedWeights, _ epilogue: LinearEpilogue, _ out: Tensor) {
@@ -38,7 +41,7 @@ extension CPUOperators {
         unsafe call.epilogue = vireo_epilogue_none
         unsafe call.out = out.floats
         switch epilogue {
-        case .none, .siluMultiply: break
+        case .none, .siluMultiply, .geluMultiply: break
         case .gelu(.exact): unsafe call.epilogue = vireo_epilogue_gelu
         case .gelu(.tanh): unsafe call.epilogue = vireo_epilogue_tanh_gelu
         case .gelu(.logistic): unsafe call.epilogue = vireo_epilogue_logistic_gelu

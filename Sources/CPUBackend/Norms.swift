@@ -12,6 +12,14 @@ extension CPUOperators {
             out.floats, columnCount)
     }
 
+    // out[t, c] += x[t, c] / √(mean_c x[t, c]² + ε) · weight[c]
+    func addNorm(_ x: Tensor, weight: Tensor, epsilon: Float, to out: Tensor) {
+        let columnCount = x.shape.columnCount
+        precondition(weight.elementCount == columnCount && out.elementCount == x.elementCount, "as wide as x")
+        unsafe vireo_add_norm(
+            pool.handle, x.floats, x.shape.rowCount, columnCount, weight.floats, epsilon, out.floats)
+    }
+
     // x[t, c] = x[t, c] / √(mean_c x[t, c]² + ε) · weight[c] for c in columns
     func rmsNorm(_ x: Tensor, columns: Range<Int>, weight: Tensor, epsilon: Float) {
         let stride = x.shape.columnCount

@@ -129,10 +129,13 @@ struct AttentionShape: Hashable, Sendable {
 }
 
 extension CUDAOperators {
-    // out[t] = Σⱼ softmaxⱼ(scale · q[t] · k[j]) · v[j], j over the positions up to the token's own
+    // out[t] = Σⱼ softmaxⱼ(scale · q[t] · k[j]) · v[j], j over the positions that the token sees
     func pagedAttention(
-        qkv: Tensor, heads: HeadLayout, scale: Float, batch: AttentionBatch, cache: KVLayer, out: Tensor,
+        qkv: Tensor, heads: HeadLayout, scale: Float, window: Int?, batch: AttentionBatch, cache: KVLayer,
+        out: Tensor,
     ) {
+        precondition(window.map { $0 > 0 } ?? true, "a window holds the token itself")
+        precondition(batch.sights.map { $0.elementCount == qkv.shape.rowCount } ?? true, "sights are [T]")
         precondition(qkv.shape.columnCount == heads.columnCount, "qkv is [T, queries, keys and values]")
         guard let kernels = attention.sized(headDim: heads.headDim, pageSize: cache.pageSize) else { return }
         let pageColumns = batch.pageTable.shape.columnCount
@@ -149,8 +152,10 @@ extension CUDAOperators {
         if batch.singleCount > 0 {
             let rows = heads.keyValueHeads * ((group + 15) / 16)
             precondition(attention.hasCounters(batch.singleCount * rows), "few enough sequences")
+            // What a token alone sees ends with its sequence. A window may begin within a chunk of 16 keys.
+            let length = pageColumns * cache.pageSize
             let splits = attention.splits(
-                blocks: batch.singleCount * rows, length: pageColumns * cache.pageSize)
+                blocks: batch.singleCount * rows, length: window.map { min($0, length) + 15 } ?? length)
             guard
                 let parts = attention.parts(batch.singleCount * splits * heads.heads * (heads.headDim + 2))
             else { return }
@@ -160,7 +165,9 @@ extension CUDAOperators {
                 work: KernelWork(
                     bytes: batch.singleCount * batch.maxContextLength * heads.keyValueHeads * heads.headDim
                         * 4),
-                common + [.init(parts), .init(wide: UInt64(attention.counters.address))] + sizes)
+                common + [
+                    .init(parts), .init(wide: UInt64(attention.counters.address)), .init(window ?? 0),
+                ] + sizes)
         }
         let others = batch.sequenceCount - batch.singleCount
         if others > 0 {
@@ -172,7 +179,7 @@ extension CUDAOperators {
                     operations: others * 2 * batch.maxQueryCount
                         * (2 * batch.maxContextLength - batch.maxQueryCount)
                         * heads.heads * heads.headDim),
-                common + [.init(batch.singleCount)] + sizes)
+                common + [.init(batch.sights), .init(window ?? 0), .init(batch.singleCount)] + sizes)
         }
     }
 

@@ -14,6 +14,11 @@ extension CUDAOperators {
             gelu(out, kind)
             return
         }
+        if case .geluMultiply(let both) = epilogue {
+            linear(x, weights, epilogue: .none, out: both)
+            geluMultiply(both, out: out)
+            return
+        }
         let end = end(epilogue, out)
         switch x {
         case .rmsNorm(let stream, let weight, let epsilon, _) where products.takeNorm(rowCount, weights):
@@ -39,6 +44,7 @@ extension CUDAOperators {
         case .siluMultiply(let both):
             matmul.multiply(operand, weights.matrix, bias: bias, adds: false, out: both)
             siluMultiply(both, out: out)
+        case .geluMultiply: break  // Never: it is taken apart above.
         }
     }
 
@@ -57,13 +63,16 @@ extension CUDAOperators {
         case .none: out.elementType == .f32 ? .f32 : .bf16
         case .gelu: .gelu
         case .addToOutput: .add
-        case .siluMultiply: .gated
+        case .siluMultiply, .geluMultiply: .gated
         }
     }
 }
 
 extension LinearEpilogue {
     fileprivate var isGated: Bool {
-        if case .siluMultiply = self { true } else { false }
+        switch self {
+        case .siluMultiply, .geluMultiply: true
+        case .none, .gelu, .addToOutput: false
+        }
     }
 }

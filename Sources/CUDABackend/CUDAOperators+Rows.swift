@@ -12,6 +12,16 @@ extension CUDAOperators {
             [.init(x), .init(weight), .init(out), .init(rowCount), .init(columnCount), .init(epsilon)])
     }
 
+    // out[t, c] += x[t, c] / √(mean_c x[t, c]² + ε) · weight[c]
+    func addNorm(_ x: Tensor, weight: Tensor, epsilon: Float, to out: Tensor) {
+        let (rowCount, columnCount) = (x.shape.rowCount, x.shape.columnCount)
+        precondition(weight.elementCount == columnCount && out.elementCount == x.elementCount, "as wide as x")
+        stream.launch(
+            rows.addNorm, grid: (rowCount, 1, 1), block: RowKernels.threads(columnCount),
+            work: KernelWork(bytes: 12 * x.elementCount),
+            [.init(x), .init(weight), .init(out), .init(rowCount), .init(columnCount), .init(epsilon)])
+    }
+
     // x[t, c] = x[t, c] / √(mean_c x[t, c]² + ε) · weight[c] for c in columns
     func rmsNorm(_ x: Tensor, columns: Range<Int>, weight: Tensor, epsilon: Float) {
         let (rowCount, stride) = (x.shape.rowCount, x.shape.columnCount)
@@ -73,11 +83,16 @@ extension CUDAOperators {
     }
 
     // out[t, i] = silu(x[t, i]) · x[t, I + i]
-    func siluMultiply(_ x: Tensor, out: Tensor) {
+    func siluMultiply(_ x: Tensor, out: Tensor) { gate(rows.siluMultiply, x, out: out) }
+
+    // out[t, i] = gelu(x[t, i]) · x[t, I + i], by a tanh
+    func geluMultiply(_ x: Tensor, out: Tensor) { gate(rows.geluMultiply, x, out: out) }
+
+    private func gate(_ kernel: CUDAKernel, _ x: Tensor, out: Tensor) {
         let (rowCount, columnCount) = (x.shape.rowCount, x.shape.columnCount / 2)
         let perBlock = columnCount.isMultiple(of: 8) ? 2048 : 256
         stream.launch(
-            rows.siluMultiply, grid: ((columnCount + perBlock - 1) / perBlock, min(rowCount, 65_535), 1),
+            kernel, grid: ((columnCount + perBlock - 1) / perBlock, min(rowCount, 65_535), 1),
             block: 256, work: KernelWork(bytes: 3 * x.byteCount / 2),
             [.init(x), .init(out), .init(rowCount), .init(columnCount)])
     }
@@ -140,10 +155,10 @@ extension CUDAOperators {
             [.init(x), .init(wide: UInt64(x.elementCount)), .init(out)])
     }
 
-    // out[t] = imageRows[t] < 0 ? table[ids[t]] : images[imageRows[t]]; ids below zero: of `previous`
+    // out[t] = imageRows[t] < 0 ? scale · table[ids[t]] : images[imageRows[t]]; ids below zero: of `previous`
     func embed(
-        ids: Tensor, previous: Tensor, imageRows: Tensor, table: Tensor, firstID: Int, images: Tensor,
-        out: Tensor,
+        ids: Tensor, previous: Tensor, imageRows: Tensor, table: Tensor, firstID: Int, scale: Float,
+        images: Tensor, out: Tensor,
     ) {
         let columnCount = table.shape.columnCount
         precondition(table.elementType == .bf16, "a bf16 table")
@@ -155,7 +170,7 @@ extension CUDAOperators {
                 .init(ids), .init(previous), .init(imageRows), .init(table), .init(images), .init(out),
                 .init(ids.elementCount), .init(columnCount), .init(table.shape.rowCount),
                 .init(images.elementCount / max(1, columnCount)), .init(previous.elementCount),
-                .init(firstID),
+                .init(firstID), .init(scale),
             ])
     }
 

@@ -50,7 +50,8 @@ extension KernelCompiler {
 
 /// The kernels of rows.cu and rotary.cu.
 struct RowKernels: Sendable {
-    let rmsNorm, layerNorm, layerNormWide, rmsNormColumns, sumSquares, scaleColumns, siluMultiply, gelu,
+    let rmsNorm, layerNorm, layerNormWide, rmsNormColumns, sumSquares, scaleColumns, siluMultiply,
+        geluMultiply, addNorm, gelu,
         gatherRows, gatherRowsNarrow, placeColumns, addRows, embed, convert, checkFinite, fillRandom,
         rotate: CUDAKernel
 
@@ -65,6 +66,8 @@ struct RowKernels: Sendable {
         sumSquares = try kernel("sum_squares")
         scaleColumns = try kernel("scale_columns")
         siluMultiply = try kernel("silu_multiply")
+        geluMultiply = try kernel("gelu_multiply")
+        addNorm = try kernel("add_norm")
         gelu = try kernel("gelu")
         gatherRows = try kernel("gather_rows")
         placeColumns = try kernel("place_columns")

@@ -70,6 +70,17 @@ extension Tensor {
         return tensor
     }
 
+    /// A host tensor with `number` added to every element, in f32.
+    package func adding(_ number: Float) throws(CheckpointError) -> Tensor {
+        let (count, elementType) = (shape.elementCount, elementType)
+        return try unsafe filled(shape, .f32) { source, target in
+            let sums = unsafe target.bindMemory(to: Float.self)
+            for index in 0..<count {
+                unsafe sums[index] = Self.float(index, of: source, elementType) + number
+            }
+        }
+    }
+
     /// The sums over the middle of a host tensor [A, n, B], f32 [A, B].
     package func summedOverMiddle() throws(CheckpointError) -> Tensor {
         precondition(shape.rank == 3, "a tensor [A, n, B]")

@@ -101,15 +101,37 @@ extension CheckedPair {
             HeadLayout(heads: 4, keyValueHeads: 2, headDim: 64), [(3, 9)], rotates: 32, hasNorms: false)
     }
 
+    /// Attention that does not see all of its past, and sees what follows as far as a picture goes.
+    func checkSights() throws(DeviceError) {
+        for (heads, keyValueHeads, headDim) in [(4, 2, 16), (14, 2, 64), (4, 2, 128), (2, 1, 256)] {
+            guard (try? device.checkHeads(headDim: headDim, turningPairs: headDim / 2)) != nil else {
+                continue
+            }
+            let layout = HeadLayout(heads: heads, keyValueHeads: keyValueHeads, headDim: headDim)
+            for (window, seesOn) in [(20, true), (100, false), (nil, true)] {
+                for spans in [
+                    [(1, 1), (1, 100), (1, 7), (1, 1513)], [(1, 40), (33, 70), (100, 100), (2, 300)],
+                ] {
+                    try checkPaged(
+                        layout, spans, rotates: headDim, hasNorms: false, window: window, seesOn: seesOn)
+                }
+            }
+        }
+    }
+
     /// Rotation, the cache and attention for sequences of so many queries and so long a context.
+    ///
+    /// With `seesOn` some queries in a row see as far as the last of them.
     private func checkPaged(
-        _ layout: HeadLayout, _ spans: [(Int, Int)], rotates: Int, hasNorms: Bool,
+        _ layout: HeadLayout, _ spans: [(Int, Int)], rotates: Int, hasNorms: Bool, window: Int? = nil,
+        seesOn: Bool = false,
     ) throws(DeviceError) {
         let pageSize = 16, headDim = layout.headDim
         let pageCounts = spans.map { ($0.1 + pageSize - 1) / pageSize }
         let pageCount = pageCounts.reduce(3, +), columns = pageCounts.reduce(1, max) + 1
         var free = Array(0..<pageCount)
         var table: [Int32] = [], positions: [Int32] = [], slots: [Int32] = [], starts: [Int32] = [0]
+        var ends: [Int32] = []
         // Pages nobody uses and places beyond the context hold NaN: nothing of it may come through.
         let cacheShape: Shape = [pageCount, layout.keyValueHeads, pageSize, headDim]
         var keys = [Float](repeating: .nan, count: cacheShape.elementCount), values = keys
@@ -125,7 +147,9 @@ extension CheckedPair {
                     values.replaceSubrange(start..<(start + headDim), with: numbers(headDim))
                 }
             }
+            let seen = (context - queries + queries / 5)..<(context - queries / 7)
             for place in (context - queries)..<context {
+                ends.append(Int32(seen.contains(place) ? seen.upperBound : place + 1))
                 positions.append(Int32(place))
                 slots.append(Int32(pages[place / pageSize] * pageSize + place % pageSize))
             }
@@ -145,13 +169,15 @@ extension CheckedPair {
         )
         let lengths = try integers(spans.map { Int32($0.1) }, [spans.count])
         let pages = try integers(table, [spans.count, columns])
+        let sights = try integers(ends, [tokenCount])
         let cache = (try self.stored(keys, cacheShape), try self.stored(values, cacheShape))
         let out = try poisonedOperand([tokenCount, layout.heads * headDim])
         for (side, keyPath) in [(reference, \Twin.reference), (device, \Twin.device)] {
             let batch = AttentionBatch(
                 positions: placed[keyPath: keyPath], slots: stored[keyPath: keyPath],
                 queryStarts: begins[keyPath: keyPath], contextLengths: lengths[keyPath: keyPath],
-                pageTable: pages[keyPath: keyPath], sequenceCount: spans.count,
+                pageTable: pages[keyPath: keyPath], sights: seesOn ? sights[keyPath: keyPath] : nil,
+                sequenceCount: spans.count,
                 singleCount: spans.prefix { $0.0 == 1 }.count, maxQueryCount: spans.map(\.0).max() ?? 1,
                 maxContextLength: longest)
             let layer = KVLayer(keys: cache.0[keyPath: keyPath], values: cache.1[keyPath: keyPath])
@@ -168,11 +194,11 @@ extension CheckedPair {
                 batch: batch, cache: layer)
             side.operators.pagedAttention(
                 qkv: qkv[keyPath: keyPath], heads: layout, scale: 1 / Float(headDim).squareRoot(),
-                batch: batch,
-                cache: layer, out: out[keyPath: keyPath])
+                window: window, batch: batch, cache: layer, out: out[keyPath: keyPath])
         }
         let what =
             "\(layout.heads)/\(layout.keyValueHeads) heads of \(headDim), \(spans.map { "\($0.0)/\($0.1)" })"
+            + (window.map { " in a window of \($0)" } ?? "") + (seesOn ? ", seeing on" : "")
         try compare("pagedAttention", what, out, tolerance: Self.tolerance)
         let queryColumns = layout.heads * headDim
         try compare("rotated queries", what, try firstColumns(qkv, queryColumns), tolerance: 6e-3)

@@ -9,7 +9,8 @@ extension CheckedPair {
             ("linear", checkLinear), ("norms", checkNorms), ("rows", checkRows), ("vision", checkVision),
             ("full attention", checkFullAttention), ("unequal sequences", checkUnequalSequences),
             ("rotation", checkRotation), ("paged attention", checkPagedAttention),
-            ("mixtures", checkExperts), ("sample", checkSampling), ("pictures", checkPictures),
+            ("windows", checkSights), ("mixtures", checkExperts), ("sample", checkSampling),
+            ("pictures", checkPictures),
         ]
         for (name, body) in parts {
             do throws(DeviceError) { try body() } catch { expect(name, "\(error)", false) }
@@ -71,6 +72,9 @@ extension CheckedPair {
                     try run(
                         "gated", double, { .siluMultiply(scratch: both[keyPath: $0]) },
                         into: try poisonedOperand([m, n]))
+                    try run(
+                        "gated by a gelu", double, { .geluMultiply(scratch: both[keyPath: $0]) },
+                        into: try poisonedOperand([m, n]))
                 }
             }
         }
@@ -86,6 +90,13 @@ extension CheckedPair {
                 x.reference, weight: weight.reference, epsilon: 1e-6, out: rms.reference)
             device.operators.rmsNorm(x.device, weight: weight.device, epsilon: 1e-6, out: rms.device)
             try compare("rmsNorm", "\(rows)×\(columns)", rms, tolerance: Self.tolerance)
+            let summed = try floats(numbers(rows * columns), [rows, columns])
+            let spent = try floats(numbers(rows * columns, size: 4), [rows, columns])
+            reference.operators.addNorm(
+                spent.reference, weight: weight.reference, epsilon: 1e-6, to: summed.reference)
+            device.operators.addNorm(
+                spent.device, weight: weight.device, epsilon: 1e-6, to: summed.device)
+            try compare("addNorm", "\(rows)×\(columns)", summed, tolerance: 1e-5)
             reference.operators.layerNorm(
                 x.reference, weight: weight.reference, bias: bias.reference, epsilon: 1e-6,
                 out: layer.reference)
@@ -158,14 +169,15 @@ extension CheckedPair {
             let previous = try integers((0..<4).map { _ in Int32(below(70)) }, [4])
             let rows = try integers((0..<count).map { _ in Int32(below(2) == 0 ? -1 : below(50)) }, [count])
             let embedded = try poisonedFloats([count, columns])
-            // All of the vocabulary, and a part of it.
-            for firstID in [0, 23] {
+            // All of the vocabulary, and a part of it with other sizes.
+            for (firstID, scale) in [(0, Float(1)), (23, 7.5)] {
                 reference.operators.embed(
                     ids: ids.reference, previous: previous.reference, imageRows: rows.reference,
-                    table: table.reference, firstID: firstID, images: x.reference, out: embedded.reference)
+                    table: table.reference, firstID: firstID, scale: scale, images: x.reference,
+                    out: embedded.reference)
                 device.operators.embed(
                     ids: ids.device, previous: previous.device, imageRows: rows.device, table: table.device,
-                    firstID: firstID, images: x.device, out: embedded.device)
+                    firstID: firstID, scale: scale, images: x.device, out: embedded.device)
                 try compare("embed", "\(count)×\(columns) from \(firstID)", embedded, tolerance: 0)
             }
 

@@ -7,7 +7,7 @@ import Tensors
 /// T tokens, S sequences, R rows of logits, P columns of the page table:
 ///
 ///     ids T | image rows planes · T | positions axes · T | slots T | starts S + 1 | lengths S | page table S · P |
-///     logit rows R
+///     logit rows R | sights T, where image tokens of a model whose pictures see all of themselves are among them
 struct PackedInputs {
     private(set) var values: [Int32] = []
     private let tokenCount: Int
@@ -18,17 +18,19 @@ struct PackedInputs {
     private let singleCount: Int
     private let pageColumns: Int
     private let rowCount: Int
+    private let hasSights: Bool
     private let maxQueryCount: Int
     private let maxContextLength: Int
 
     /// Packs `sequences`, none of them empty and those of one token first, for pages of `pageSize` tokens.
     ///
-    /// Tokens have `axisCount` positions, one or three, image tokens `planeCount` embeddings one after another. Up to
+    /// Tokens have `axisCount` positions, one or three, image tokens `planeCount` embeddings one after another. With
+    /// `seesWholePictures` image tokens see those that follow them in a row. Up to
     /// `paddedCount` sequences of one token that store nothing are added. `resultRow` finds the row among the results of the
     /// step before for a token that step chose.
     init(
         _ sequences: [SequenceStep], axisCount: Int, planeCount: Int, paddedCount: Int, pageColumns: Int,
-        pageSize: Int,
+        pageSize: Int, seesWholePictures: Bool = false,
         resultRow: (Int) -> Int32,
     ) {
         let padding = max(0, paddedCount - sequences.count)
@@ -37,7 +39,9 @@ struct PackedInputs {
         singleCount = sequences.prefix { $0.tokens.count == 1 }.count + padding
         self.pageColumns = pageColumns
         self.axisCount = axisCount
-        self.planeCount = sequences.contains(where: \.hasImageTokens) ? planeCount : 1
+        let hasImageTokens = sequences.contains(where: \.hasImageTokens)
+        self.planeCount = hasImageTokens ? planeCount : 1
+        hasSights = seesWholePictures && hasImageTokens
         maxQueryCount = sequences.map(\.tokens.count).max() ?? 1
         maxContextLength = sequences.map { $0.start + $0.tokens.count }.max() ?? 0
         var logitRows: [Int32] = []
@@ -61,7 +65,7 @@ struct PackedInputs {
         let none = [Int32](repeating: -1, count: padding)
         let zeros = [Int32](repeating: 0, count: padding)
         values.reserveCapacity(
-            (2 + self.planeCount + axisCount) * tokenCount + sequenceCount * (2 + pageColumns) + 1 + rowCount)
+            (3 + self.planeCount + axisCount) * tokenCount + sequenceCount * (2 + pageColumns) + 1 + rowCount)
         values += ids
         for plane in 0..<self.planeCount {
             for sequence in sequences {
@@ -99,6 +103,9 @@ struct PackedInputs {
         }
         values += repeatElement(0, count: padding * pageColumns)
         values += logitRows
+        guard hasSights else { return }
+        for sequence in sequences { values += sequence.sights }
+        values += zeros
     }
 
     /// The batch whose integers lie in `buffer`, i32, as in `values`.
@@ -110,21 +117,34 @@ struct PackedInputs {
         }
         let ids = next(tokenCount), imageRows = next(tokenCount)
         let deepRows = (1..<planeCount).map { _ in next(tokenCount) }
+        let positions = next(axisCount * tokenCount), slots = next(tokenCount)
+        let queryStarts = next(sequenceCount + 1), contextLengths = next(sequenceCount)
+        let pageTable = next(sequenceCount * pageColumns).reshaped([sequenceCount, pageColumns])
+        let logitRows = next(rowCount)
         let attention = AttentionBatch(
-            positions: next(axisCount * tokenCount), slots: next(tokenCount),
-            queryStarts: next(sequenceCount + 1),
-            contextLengths: next(sequenceCount),
-            pageTable: next(sequenceCount * pageColumns).reshaped([sequenceCount, pageColumns]),
-            sequenceCount: sequenceCount, singleCount: singleCount, maxQueryCount: maxQueryCount,
+            positions: positions, slots: slots, queryStarts: queryStarts, contextLengths: contextLengths,
+            pageTable: pageTable, sights: hasSights ? next(tokenCount) : nil, sequenceCount: sequenceCount,
+            singleCount: singleCount, maxQueryCount: maxQueryCount,
             maxContextLength: maxContextLength)
         return Batch(
             ids: ids, previous: previous, imageRows: imageRows, deepRows: deepRows,
             images: embeddings, attention: attention,
-            logitRows: next(rowCount), cache: cache)
+            logitRows: logitRows, cache: cache)
     }
 }
 
 extension SequenceStep {
     /// Whether an image token is among its tokens.
     var hasImageTokens: Bool { imageRows.contains { $0 >= 0 } }
+
+    /// Up to where each token sees the sequence: past itself, or past the last of the image tokens in a row.
+    fileprivate var sights: [Int32] {
+        var sights = [Int32](repeating: 0, count: tokens.count)
+        for index in tokens.indices.reversed() {
+            let goesOn = imageRows[index] >= 0 && index + 1 < tokens.count && imageRows[index + 1] >= 0
+            // Safe: there are far fewer tokens than an i32 counts.
+            sights[index] = goesOn ? sights[index + 1] : Int32(start + index + 1)
+        }
+        return sights
+    }
 }

@@ -47,11 +47,15 @@ struct MemoryPlan {
             throw .notEnoughMemory(
                 wanted: max(1, wanted) * pageBytes, available: max(0, available) * pageBytes)
         }
-        let tokensPerStep = configuration.tokensPerStep ?? device.preferredTokensPerStep
+        var tokensPerStep = configuration.tokensPerStep ?? device.preferredTokensPerStep
         let running = min(configuration.runningRequests, tokensPerStep)
+        // A picture that sees all of itself has room in a step beside a token of every other request.
+        let together = model.vision.map { $0.seesWholePictures ? $0.cut.mostPages * rows : 0 } ?? 0
+        if together > 0 { tokensPerStep = max(tokensPerStep, running + together) }
         limits = SchedulerLimits(
             pageCount: pages, pageSize: configuration.pageSize, modelLength: length, runningRequests: running,
-            tokensPerStep: tokensPerStep, chunkSize: configuration.chunkSize ?? max(1, tokensPerStep / 2),
+            tokensPerStep: tokensPerStep,
+            chunkSize: max(configuration.chunkSize ?? max(1, tokensPerStep / 2), together),
             imageCapacity: model.vision == nil ? 0 : max(1, configuration.imageCapacity),
             imagePageCount: imagePages,
             rowsPerImagePage: rows,
@@ -59,6 +63,7 @@ struct MemoryPlan {
                 ? 1 : configuration.tilesPerStep ?? device.preferredTilesPerStep,
             preparations: configuration.decoders)
         limits.encodesWholePictures = model.vision?.cut.isWhole ?? false
+        limits.keepsPicturesTogether = together > 0
         limits.keepsPrefixes = configuration.keepsPrefixes
     }
 

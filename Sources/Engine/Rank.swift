@@ -91,7 +91,7 @@ final class Rank {
         let rowCount = padded + limits.scoresPerStep
         let columns = Self.pageColumns(limits.pageCount(forTokens: limits.sequenceLength))
         let capacity =
-            (2 + planeCount + axisCount) * (limits.tokensPerStep + padded) + padded * (2 + columns) + 1
+            (3 + planeCount + axisCount) * (limits.tokensPerStep + padded) + padded * (2 + columns) + 1
             + rowCount
         var banks: [Bank] = []
         for _ in 0..<2 {
@@ -303,7 +303,8 @@ final class Rank {
         let columns = Self.pageColumns(ordered.map(\.pages.count).max() ?? 0)
         let packed = PackedInputs(
             ordered, axisCount: axisCount, planeCount: planeCount, paddedCount: padded, pageColumns: columns,
-            pageSize: limits.pageSize
+            pageSize: limits.pageSize,
+            seesWholePictures: model.description.vision?.seesWholePictures ?? false
         ) { sequence in
             // Safe: the scheduler names a sequence of the step before.
             other.choiceRows[sequence]

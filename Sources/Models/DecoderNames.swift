@@ -27,6 +27,9 @@ package struct DecoderNames: Sendable, Hashable {
     /// Below `mlp`, like `down`: two matrices, or one with the gate first.
     let gateUp: [String]
     let down: String
+    /// Below a layer, like the next: norms of what attention and MLP add to the stream; nil for none.
+    var attentionOutputNorm: String?
+    var mlpOutputNorm: String?
 }
 
 extension DecoderNames {
@@ -42,6 +45,14 @@ extension DecoderNames {
         embedding: "embed_tokens", head: "lm_head", attentionNorm: "input_layernorm", attention: "self_attn",
         mlpNorm: "post_attention_layernorm", mlp: "mlp", qkv: .stacked("qkv_proj"), output: "o_proj",
         gateUp: ["gate_up_proj"], down: "down_proj")
+
+    /// Gemma 3's: Llama's with two more norms, one of which has the name of another's.
+    package static let gemma3 = DecoderNames(
+        embedding: "embed_tokens", head: "lm_head", attentionNorm: "input_layernorm", attention: "self_attn",
+        mlpNorm: "pre_feedforward_layernorm", mlp: "mlp",
+        qkv: .separate(queries: "q_proj", keys: "k_proj", values: "v_proj"), output: "o_proj",
+        gateUp: ["gate_proj", "up_proj"], down: "down_proj",
+        attentionOutputNorm: "post_attention_layernorm", mlpOutputNorm: "post_feedforward_layernorm")
 
     /// InternLM2's.
     package static let internLM2 = DecoderNames(

@@ -82,9 +82,14 @@ package struct Loader: Sendable {
         try ModelError.wrapping { () throws(CheckpointError) in try .zeros(shape, tensor.elementType) }
     }
 
-    /// `tensor` of `shape`, on the device in f32: weights of norms, biases, scales.
-    package func vector(_ tensor: String, shape: Shape) throws(ModelError) -> Tensor {
-        try load(try take(tensor, shape: shape), as: .f32)
+    /// `tensor` of `shape`, on the device in f32: weights of norms, biases, scales; with `number` added to each.
+    package func vector(
+        _ tensor: String, shape: Shape, adding number: Float = 0,
+    ) throws(ModelError) -> Tensor {
+        let stored = try take(tensor, shape: shape)
+        guard number != 0 else { return try load(stored, as: .f32) }
+        return try load(
+            ModelError.wrapping { () throws(CheckpointError) in try stored.adding(number) }, as: .f32)
     }
 
     /// A host tensor on the device.

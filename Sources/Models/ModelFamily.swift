@@ -37,6 +37,7 @@ package enum ModelFamilies {
             Idefics3Family.smol,
             QwenFamily(),
             QwenVLFamily.tarsier,
+            Gemma3Family(),
         ] + TextOnly.all
 
     /// Reads and checks the configuration of the checkpoint in `folder`; weights are not touched.

@@ -11,9 +11,12 @@ enum TextConfig {
         _ section: ConfigSection, kind type: String? = nil, tied: Bool,
     ) throws(CheckpointError) -> TextShape {
         let kind = try kind(section, type)
-        let activation = try section.string("hidden_act", or: "silu")
-        guard activation == "silu" else {
-            throw section.refusal("hidden_act", "is \"\(activation)\", but only silu is supported")
+        let section = kind.isGemma3 ? try Gemma3Text.filled(section) : section
+        if !kind.isGemma3 {
+            let activation = try section.string("hidden_act", or: "silu")
+            guard activation == "silu" else {
+                throw section.refusal("hidden_act", "is \"\(activation)\", but only silu is supported")
+            }
         }
         let hiddenSize = try section.int("hidden_size", atMost: 1 << 18)
         let heads = try heads(section, kind, hiddenSize: hiddenSize)
@@ -27,7 +30,7 @@ enum TextConfig {
             intermediateSize: try section.int("intermediate_size", atMost: 1 << 20),
             heads: heads,
             vocabularyCount: try section.int("vocab_size", atMost: 1 << 24),
-            maxPositions: min(rotary.maxPositions, try window(section, kind) ?? .max),
+            maxPositions: rotary.maxPositions,
             epsilon: epsilon,
             rotary: rotary.shape,
             biases: try biases(section, kind),
@@ -36,6 +39,11 @@ enum TextConfig {
             initializerRange: Float(
                 try section.double("initializer_range", atLeast: 0, atMost: 10, or: 0.02)),
             names: kind.names)
+        if kind.isGemma3 {
+            try Gemma3Text.complete(&shape, section)
+        } else if let window = try window(section, kind), window < shape.maxPositions {
+            shape.sliding = SlidingShape(window: window, layers: Set(0..<layerCount))
+        }
         if kind.hasExperts { shape.experts = try experts(section, layerCount: layerCount) }
         return shape
     }
@@ -99,10 +107,7 @@ enum TextConfig {
         return biases
     }
 
-    /// How many tokens attention sees back, its own included; nil for all.
-    ///
-    /// A sequence no longer than that sees all of itself, so the window limits the positions served and attention
-    /// need not know of it.
+    /// How many tokens attention sees back in all layers, its own included; nil for all.
     private static func window(
         _ section: ConfigSection, _ kind: TextKind,
     ) throws(CheckpointError) -> Int? {

@@ -13,8 +13,10 @@ struct TextKind {
     var biases: Biases = .fixed([])
     /// Whether queries and keys are normed head by head.
     var hasHeadNorms = false
-    /// Whether `sliding_window` alone narrows attention; others want `use_sliding_window` beside it.
+    /// Whether `sliding_window` alone narrows attention, in all layers; others want `use_sliding_window` beside it.
     var hasWindow = false
+    /// Whether it is Gemma 3's, which has settings of its own.
+    var isGemma3 = false
     /// Whether `partial_rotary_factor` may be below 1.
     var mayTurnPartially = false
     /// Whether some layers have experts in place of the MLP.
@@ -26,6 +28,10 @@ struct TextKind {
 
     /// One line a type: all are settings of one decoder stack.
     static let all = [
+        TextKind(
+            modelType: "gemma3_text", names: .gemma3,
+            biases: .setting(key: "attention_bias", fallback: false),
+            hasHeadNorms: true, isGemma3: true),
         TextKind(
             modelType: "internlm2", names: .internLM2, biases: .setting(key: "bias", fallback: true)),
         TextKind(modelType: "llama", biases: .setting(key: "attention_bias", fallback: false)),

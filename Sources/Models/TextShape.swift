@@ -30,6 +30,23 @@ package struct TextShape: Sendable, Hashable {
     package var initializerRange: Float
     /// What the checkpoint calls its weights.
     package var names: DecoderNames
+    /// Layers that do not see all of their past; nil where all do.
+    package var sliding: SlidingShape?
+    /// What attention's scores are multiplied by; nil for 1 / √headDim.
+    package var attentionScale: Float?
+    /// The activation of the gate in an MLP.
+    package var gate = Gate.silu
+    /// What is added to all weights of norms.
+    package var normShift: Float = 0
+    /// What rows of the embedding are multiplied by.
+    package var embeddingScale: Float = 1
+
+    /// Activations of gates.
+    package enum Gate: Sendable, Hashable {
+        case silu
+        /// The GELU by a tanh.
+        case tanhGELU
+    }
 
     /// Products of a layer that add a bias.
     package struct Biases: OptionSet, Sendable, Hashable {
@@ -65,6 +82,16 @@ package struct TextShape: Sendable, Hashable {
         self.initializerRange = initializerRange
         self.names = names
     }
+}
+
+/// The layers that see only so many tokens back.
+package struct SlidingShape: Sendable, Hashable {
+    /// How many, the token itself included.
+    package var window: Int
+    /// Which layers.
+    package var layers: Set<Int>
+    /// How positions turn their queries and keys; nil for as in the others.
+    package var rotary: RotaryShape?
 }
 
 /// Sizes and settings of a mixture of experts.

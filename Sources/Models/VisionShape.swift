@@ -26,6 +26,8 @@ package struct VisionShape: Sendable, Hashable {
     package var deepLayers: [Int] = []
     /// The side of the square of learned positions that are interpolated for a picture; nil for none.
     package var positionSide: Int?
+    /// Whether the image tokens of a picture see all of them in the text tower, later ones too.
+    package var seesWholePictures = false
     /// What LLaVA takes of the tower; nil for other families.
     package var features: FeatureChoice?
     /// The layer that makes image tokens of patches in Qwen-VL; nil for other families.
@@ -140,6 +142,9 @@ package struct ImageMarkers: Sendable, Hashable {
     package var context: String
     /// Closes a picture: `</img>`.
     package var end: String
+    /// What else stands in front of what opens a picture and behind what closes it, where the first alone stands for a
+    /// picture in texts; nil where it does not.
+    package var surroundings: String?
 
     /// Whether a picture is announced by its number and stands on a line of its own: `Picture 1:<img></img>`.
     package var areNumbered: Bool
@@ -147,12 +152,13 @@ package struct ImageMarkers: Sendable, Hashable {
     /// InternVL's by default.
     package init(
         start: String = "<img>", context: String = "<IMG_CONTEXT>", end: String = "</img>",
-        areNumbered: Bool = false,
+        areNumbered: Bool = false, surroundings: String? = nil,
     ) {
         self.start = start
         self.context = context
         self.end = end
         self.areNumbered = areNumbered
+        self.surroundings = surroundings
     }
 }
 

@@ -13,12 +13,16 @@ package struct ImageRules: Sendable {
     /// Whether each picture is announced by its number and followed by a line end; what stands between the tokens that
     /// open and close it is then left out, as some write an address there.
     package let areNumbered: Bool
+    /// What else stands in front of what opens a picture and behind what closes it, where the first alone stands for a
+    /// picture in texts; nil where it does not.
+    package let surroundings: String?
     /// Tells this model's embeddings from another's.
     package let modelIdentity: String
 
     /// Takes a model's rules.
     package init(
         cut: ImageCut, start: String, context: String, end: String, areNumbered: Bool = false,
+        surroundings: String? = nil,
         modelIdentity: String,
     ) {
         self.cut = cut
@@ -26,11 +30,21 @@ package struct ImageRules: Sendable {
         self.context = context
         self.end = end
         self.areNumbered = areNumbered
+        self.surroundings = surroundings
         self.modelIdentity = modelIdentity
     }
 
     /// What stands in a prompt where a picture goes.
-    var pair: String { hasEnds ? start + end : context }
+    var pair: String { hasEnds ? (surroundings ?? "") + start + end + (surroundings ?? "") : context }
+    /// What stands for a picture in a text.
+    var place: String { surroundings == nil ? pair : start }
+
+    /// `text` with all that belongs round a picture where what opens one stands for it; as it is when pictures are closed in
+    /// it.
+    func completed(_ text: String) -> String {
+        surroundings == nil || text.count(of: end) > 0 ? text : text.replacing(start, with: pair)
+    }
+
     /// Whether a picture is opened and closed.
     var hasEnds: Bool { !start.isEmpty && !end.isEmpty }
     /// The texts of all its special tokens.

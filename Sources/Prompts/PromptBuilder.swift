@@ -111,10 +111,13 @@ package struct PromptBuilder: Sendable {
     package func prompt(
         text: String, images: [PlannedImage], addSpecialTokens: Bool,
     ) throws(PromptError) -> PreparedPrompt {
-        guard let rules, !images.isEmpty else {
+        guard let rules else {
             return try expand(tokenizer.encode(text, addSpecialTokens: addSpecialTokens), images: images)
         }
-        let tagged = rules.numbered(text.replacing("<image>", with: rules.pair))
+        let tagged =
+            images.isEmpty
+            ? rules.completed(text)
+            : rules.numbered(rules.completed(text.replacing("<image>", with: rules.place)))
         return try expand(tokenizer.encode(tagged, addSpecialTokens: addSpecialTokens), images: images)
     }
 
@@ -157,7 +160,7 @@ package struct PromptBuilder: Sendable {
         }
         if let rules, !images.isEmpty {
             let marks = [
-                rules.start + rules.context + rules.end, rules.context, "<image>", rules.pair,
+                rules.start + rules.context + rules.end, rules.context, "<image>", rules.pair, rules.place,
             ]
             guard let mark = marks.lazy.map({ ($0, text.count(of: $0)) }).first(where: { $0.1 > 0 }) else {
                 throw .imageCountMismatch(tagCount: 0, imageCount: images.count, tag: rules.context)
@@ -182,7 +185,7 @@ package struct PromptBuilder: Sendable {
         let ids = images.isEmpty && !markers.areNumbered ? ids : markers.pairs(in: ids)
         let pairs = zip(ids, ids.dropFirst() + [-1]).count { markers.isPlace($0, $1) }
         guard pairs == images.count else {
-            throw .imageCountMismatch(tagCount: pairs, imageCount: images.count, tag: rules.pair)
+            throw .imageCountMismatch(tagCount: pairs, imageCount: images.count, tag: rules.place)
         }
         guard pairs > 0 else { return PreparedPrompt(tokenIDs: ids) }
         var expanded: [Int32] = []

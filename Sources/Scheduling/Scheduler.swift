@@ -189,14 +189,26 @@ package struct Scheduler: Sendable {
         for index in running.indices where !running[index].isDecoding && budget > 0 {
             let request = running[index]
             let end = prefillLimit(request)
-            var count = min(end - request.storedCount, budget, limits.chunkSize)
-            if request.isUnscored { count = min(count, scores) }
+            let most = min(end - request.storedCount, budget, limits.chunkSize)
+            var count = request.isUnscored ? min(most, scores) : most
+            if limits.keepsPicturesTogether, count > 0 { count = uncut(request, count, atMost: most) }
             guard count > 0 else { continue }
             let step = advance(at: index, by: count)
             plan.sequences.append(step)
             budget -= count
             scores -= step.scoring?.ids.count ?? 0
         }
+    }
+
+    /// How many of the next `count` tokens are run so that no picture is cut: those in front of it, or it as a whole if that
+    /// is at most `most`.
+    private func uncut(_ request: Request, _ count: Int, atMost most: Int) -> Int {
+        let end = request.storedCount + count
+        let cut = request.prompt.images.first { $0.start < end && end < $0.range.upperBound }
+        guard let cut else { return count }
+        guard cut.start <= request.storedCount else { return cut.start - request.storedCount }
+        let rest = cut.range.upperBound - request.storedCount
+        return rest <= most ? rest : 0
     }
 
     /// Where the computed part of a request must stop: before the first picture that is not ready.

@@ -22,6 +22,8 @@ package struct SchedulerLimits: Sendable, Hashable {
     package var tilesPerStep: Int
     /// Whether the tower takes a picture as a whole; a large one alone may then exceed the tiles of a step.
     package var encodesWholePictures = false
+    /// Whether all image tokens of a picture must be in one step; steps and chunks then have room for the largest.
+    package var keepsPicturesTogether = false
     /// The most pictures whose tiles are being made at once.
     package var preparations: Int
     /// How often a request may be passed by younger ones.

@@ -19,6 +19,10 @@ package protocol Operators: Sendable {
     /// out[t, c] = x[t, c] / √(mean_c x[t, c]² + ε) · weight[c]; x is f32 [T, C], out an operand
     /// [T, C], weight is f32 [C].
     func rmsNorm(_ x: Tensor, weight: Tensor, epsilon: Float, out: Tensor)
+    /// out[t, c] += x[t, c] / √(mean_c x[t, c]² + ε) · weight[c]; x and out are f32 [T, C], weight is f32 [C].
+    ///
+    /// x may hold something else afterwards.
+    func addNorm(_ x: Tensor, weight: Tensor, epsilon: Float, to out: Tensor)
     /// The same in place on the columns `columns` of the operand x [T, C], weight f32 [columns.count] (QK norm on fused
     /// rows).
     func rmsNorm(_ x: Tensor, columns: Range<Int>, weight: Tensor, epsilon: Float)
@@ -51,14 +55,15 @@ package protocol Operators: Sendable {
 
     // MARK: Text tower
 
-    /// out[t] = table[ids[t] − firstID] when imageRows[t] < 0, else images[imageRows[t]]; zeros where there is no such row.
+    /// out[t] = scale · table[ids[t] − firstID] when imageRows[t] < 0, else images[imageRows[t]]; zeros where there is no such
+    /// row.
     ///
     /// ids and imageRows are i32 [T]; table is bf16 or f32 [V, H], the rows of the ids from `firstID` on; images is f32
     /// [R, H]; out is f32 [T, H]. An id below zero stands for previous[−1 − id], which the device may have chosen a moment
     /// ago; previous is i32.
     func embed(
-        ids: Tensor, previous: Tensor, imageRows: Tensor, table: Tensor, firstID: Int, images: Tensor,
-        out: Tensor)
+        ids: Tensor, previous: Tensor, imageRows: Tensor, table: Tensor, firstID: Int, scale: Float,
+        images: Tensor, out: Tensor)
     /// Rotates the queries of `qkv` in place and its keys on their way into the cache, where the values go too.
     ///
     /// qkv is an operand [T, (heads + 2 · keyValueHeads) · headDim]: queries, keys, values. With `norms` each query and key head
@@ -73,10 +78,12 @@ package protocol Operators: Sendable {
     /// Causal attention of the rotated queries in `qkv` over the cached keys and values; out is an operand
     /// [T, heads · headDim].
     ///
-    /// Query i of sequence s (of q queries and context length c, both from `batch`) sees positions 0 … c − q + i.
-    /// Scores are scaled by `scale` before the softmax.
+    /// Query i of sequence s (of q queries and context length c, both from `batch`) sees positions 0 … c − q + i, or those
+    /// below its entry in the batch's `sights`; with a `window` of those that end at its own only so many, and all behind it
+    /// that it sees. Scores are scaled by `scale` before the softmax.
     func pagedAttention(
-        qkv: Tensor, heads: HeadLayout, scale: Float, batch: AttentionBatch, cache: KVLayer, out: Tensor)
+        qkv: Tensor, heads: HeadLayout, scale: Float, window: Int?, batch: AttentionBatch, cache: KVLayer,
+        out: Tensor)
 
     /// Adds a mixture of experts to the stream: stream[t] += Σⱼ pⱼ · expertⱼ(x[t]) over the `topCount` experts of the largest
     /// logits[t], pⱼ being softmax(logits[t]) there, divided by their sum if `mixture` says so.
@@ -113,6 +120,26 @@ package protocol Operators: Sendable {
     func pixelShuffle(_ x: Tensor, side: Int, out: Tensor)
 }
 
+extension Operators {
+    /// `embed` with rows as they are in the table.
+    package func embed(
+        ids: Tensor, previous: Tensor, imageRows: Tensor, table: Tensor, firstID: Int, images: Tensor,
+        out: Tensor,
+    ) {
+        embed(
+            ids: ids, previous: previous, imageRows: imageRows, table: table, firstID: firstID, scale: 1,
+            images: images, out: out)
+    }
+
+    /// `pagedAttention` without a window.
+    package func pagedAttention(
+        qkv: Tensor, heads: HeadLayout, scale: Float, batch: AttentionBatch, cache: KVLayer, out: Tensor,
+    ) {
+        pagedAttention(
+            qkv: qkv, heads: heads, scale: scale, window: nil, batch: batch, cache: cache, out: out)
+    }
+}
+
 /// What a product is taken of.
 package enum LinearInput: Sendable {
     /// An operand [T, K].
@@ -140,6 +167,8 @@ package enum LinearEpilogue: Sendable {
     /// silu(v[t, i]) · v[t, I + i] of N = 2 · I values (gate beside up); out is the operand [T, I]. The values may go
     /// into the operand `scratch` [T, 2 · I].
     case siluMultiply(scratch: Tensor)
+    /// The same with the GELU by a tanh in place of silu.
+    case geluMultiply(scratch: Tensor)
 }
 
 /// The Gaussian error linear unit and what stands for it (https://arxiv.org/abs/1606.08415).
@@ -279,6 +308,9 @@ package struct AttentionBatch: Sendable {
     package let contextLengths: Tensor
     /// i32 [S, most pages]: each sequence's pages in order.
     package let pageTable: Tensor
+    /// i32 [T]: up to where each token sees its sequence, beyond its own place and never falling within a sequence; nil where
+    /// that is its own place.
+    package let sights: Tensor?
     /// S.
     package let sequenceCount: Int
     /// The first so many sequences have one token each in this pass.
@@ -291,13 +323,15 @@ package struct AttentionBatch: Sendable {
     /// Takes tensors that agree with one another.
     package init(
         positions: Tensor, slots: Tensor, queryStarts: Tensor, contextLengths: Tensor, pageTable: Tensor,
-        sequenceCount: Int, singleCount: Int = 0, maxQueryCount: Int, maxContextLength: Int,
+        sights: Tensor? = nil, sequenceCount: Int, singleCount: Int = 0, maxQueryCount: Int,
+        maxContextLength: Int,
     ) {
         self.positions = positions
         self.slots = slots
         self.queryStarts = queryStarts
         self.contextLengths = contextLengths
         self.pageTable = pageTable
+        self.sights = sights
         self.sequenceCount = sequenceCount
         self.singleCount = singleCount
         self.maxQueryCount = maxQueryCount

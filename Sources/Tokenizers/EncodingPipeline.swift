@@ -205,6 +205,14 @@ final class EncodingPipeline: Sendable {
                 if end > start { split(text, start..<end, classes, stage: stage + 1, &run) }
                 start = scanner.run(of: .space, from: end, atMost: .max)
             }
+        case .endingInSpace:
+            while start < range.upperBound {
+                var end = start
+                while end < range.upperBound, text[end] != UInt8(ascii: " ") { end += 1 }
+                end = min(end + 1, range.upperBound)
+                split(text, start..<end, classes, stage: stage + 1, &run)
+                start = end
+            }
         case .leadingSpace:
             guard text[range.lowerBound] != UInt8(ascii: " ") else {
                 return split(text, range, classes, stage: stage + 1, &run)

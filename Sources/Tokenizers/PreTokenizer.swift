@@ -16,6 +16,8 @@ struct PreTokenizer: Sendable {
         case metaspace(Metaspace)
         /// White space left out, and what is between it.
         case whiteSpaceRemoved
+        /// Pieces that end behind a space.
+        case endingInSpace
     }
 
     /// The stages in their order.
@@ -44,7 +46,13 @@ struct PreTokenizer: Sendable {
         case "Sequence":
             for stage in value["pretokenizers"].array ?? [] { try add(stage) }
         case "Split":
-            stages.append(.pattern(try Self.split(value)))
+            if value["pattern"]["String"].string == " ", value["behavior"].string == "MergedWithPrevious",
+                try !value["invert"].flag(false, "invert")
+            {
+                stages.append(.endingInSpace)
+            } else {
+                stages.append(.pattern(try Self.split(value)))
+            }
         case "Digits":
             stages.append(.digits(eachAlone: try value["individual_digits"].flag(false, "individual_digits")))
         case "ByteLevel":

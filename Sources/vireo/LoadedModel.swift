@@ -142,11 +142,29 @@ struct LoadedModel {
         }
     }
 
+    /// Throws for steps that are smaller than a picture which must be in one.
+    private func checkSteps(_ options: EngineOptions) throws {
+        if let vision = description.vision, vision.seesWholePictures {
+            // A picture sees all of itself, so its tokens must be in one step.
+            let most = vision.cut.mostPages * vision.cut.tokensPerPage
+            for (flag, size) in [
+                ("--chunked_prefill_size", options.chunkSize), ("--batch_max_tokens", options.tokensPerStep),
+            ] {
+                if let size, size < most {
+                    throw StartError(
+                        "\(flag) is \(size), but must be at least \(most), the tokens of a picture of this model"
+                    )
+                }
+            }
+        }
+    }
+
     /// The ranks of the first replica.
     var ranks: [ModelRank] { replicas[0] }
 
     /// An engine for the first replica.
     func makeEngine(_ options: EngineOptions, elementType: ElementType) throws -> Engine {
+        try checkSteps(options)
         do throws(EngineError) {
             return try Engine(
                 ranks: ranks, towerCount: towerCount, links: links,
@@ -160,6 +178,7 @@ struct LoadedModel {
     func makeReplicas(
         _ options: EngineOptions, elementType: ElementType, stores: [any EmbeddingStore] = [],
     ) throws -> Replicas {
+        try checkSteps(options)
         do throws(EngineError) {
             return try Replicas(
                 replicas, towerCount: towerCount, links: links, sharing: replicasSharing,
@@ -248,7 +267,8 @@ struct LoadedModel {
         ImageRules(
             cut: vision.cut, start: vision.markers.start,
             context: vision.markers.context, end: vision.markers.end,
-            areNumbered: vision.markers.areNumbered, modelIdentity: identity)
+            areNumbered: vision.markers.areNumbered, surroundings: vision.markers.surroundings,
+            modelIdentity: identity)
     }
 }
 

@@ -41,6 +41,57 @@ import Testing
         }
     }
 
+    @Test(arguments: [ElementType.f32, .bf16])
+    func `windows and sights agree with the plain sum at every level`(type: ElementType) throws {
+        let heads = HeadLayout(heads: 2, keyValueHeads: 1, headDim: 16)
+        var cases = [1, 20, 150].map { window in
+            PagedCase(
+                heads: heads, lengths: [(1, 300), (140, 400), (1, 9), (30, 30)], pageSize: 16, type: type,
+                window: window)
+        }
+        // A picture in front of which and behind which are words, and one that ends the pass.
+        let places = Array(260..<400),
+            seen = places.map { (270..<330).contains($0) ? 330 : $0 < 390 ? $0 + 1 : 400 }
+        for window in [nil, 20, 200] {
+            cases.append(
+                PagedCase(
+                    heads: heads, lengths: [(140, 400), (1, 9)], pageSize: 16, type: type, window: window,
+                    sights: seen + [9]))
+        }
+        for (index, paged) in cases.enumerated() {
+            let content = paged.makeContent(seed: UInt64(50 + index))
+            let expected = paged.reference(content, scale: 0.3)
+            for level in levels {
+                let out = try paged.run(CPUDevice(threadCount: 2, level: level), content, scale: 0.3)
+                expectClose(
+                    out, expected, tolerance: Self.tolerance(exact: type == .f32, level),
+                    "case \(index), \(level)")
+            }
+        }
+    }
+
+    @Test(arguments: levels, [ElementType.f32, .bf16])
+    func `a query in a window has the same bits in a prefill, a chunk and a decode`(
+        level: CPULevel, type: ElementType,
+    ) throws {
+        let device = CPUDevice(threadCount: 2, level: level)
+        let heads = HeadLayout(heads: 4, keyValueHeads: 2, headDim: 40), width = heads.heads * heads.headDim
+        let whole = PagedCase(heads: heads, lengths: [(290, 290)], pageSize: 16, type: type, window: 60)
+        let content = whole.makeContent(seed: 31), rowWidth = heads.keyValueHeads * heads.headDim
+        let expected = try whole.run(device, content, scale: 0.2)
+        for (first, count) in [(0, 17), (100, 3), (127, 1), (128, 1), (187, 2), (188, 1), (200, 90)] {
+            let context = first + count
+            let part = PagedCase(
+                heads: heads, lengths: [(count, context)], pageSize: 5, type: type, window: 60)
+            let partContent = PagedCase.Content(
+                qkv: Array(content.qkv[(first * heads.columnCount)..<(context * heads.columnCount)]),
+                keys: [Array(content.keys[0].prefix(context * rowWidth))],
+                values: [Array(content.values[0].prefix(context * rowWidth))])
+            let out = try part.run(device, partContent, scale: 0.2)
+            #expect(out == Array(expected[(first * width)..<(context * width)]), "\(count) from \(first)")
+        }
+    }
+
     /// Dot products of bf16 pairs need the weights of the keys rounded too, to 2⁻⁹ each.
     static func tolerance(exact: Bool, _ level: CPULevel) -> Double {
         !exact && level == .avx512bf16 ? 4e-3 : 5e-6

@@ -9,6 +9,10 @@ struct PagedCase {
     var lengths: [(queries: Int, context: Int)]
     var pageSize: Int
     var type: ElementType
+    /// How many keys a query sees back; nil for all.
+    var window: Int?
+    /// For each token up to where it sees; empty for up to itself.
+    var sights: [Int] = []
 
     /// qkv [T, columns], and for each sequence its keys and values [context, keyValueHeads, headDim].
     struct Content {
@@ -65,13 +69,15 @@ struct PagedCase {
         let batch = AttentionBatch(
             positions: none, slots: none, queryStarts: try device.integers(starts, [sequenceCount + 1]),
             contextLengths: try device.integers(lengths.map { Int32($0.context) }, [sequenceCount]),
-            pageTable: try device.integers(table, [sequenceCount, most]), sequenceCount: sequenceCount,
+            pageTable: try device.integers(table, [sequenceCount, most]),
+            sights: sights.isEmpty ? nil : try device.integers(sights.map { Int32($0) }, [tokenCount]),
+            sequenceCount: sequenceCount,
             maxQueryCount: lengths.map(\.queries).max() ?? 0,
             maxContextLength: lengths.map(\.context).max() ?? 0)
         let out = try device.makeTensor([tokenCount, heads.heads * dim], .f32)
         device.operators.pagedAttention(
             qkv: try device.tensor(content.qkv, [tokenCount, heads.columnCount]), heads: heads, scale: scale,
-            batch: batch, cache: cache, out: out)
+            window: window, batch: batch, cache: cache, out: out)
         return device.readFloats(out)
     }
 
@@ -84,10 +90,14 @@ struct PagedCase {
                 for head in 0..<heads.heads {
                     let start = t * heads.columnCount + head * dim
                     let query = content.qkv[start..<(start + dim)].map { type == .bf16 ? bf16($0) : $0 }
+                    let own = length.context - length.queries + q + 1
+                    let first = max(0, own - (window ?? own)), end = sights.isEmpty ? own : sights[t]
+                    func place(_ key: Int, _ d: Int) -> Int {
+                        ((first + key) * heads.keyValueHeads + head / group) * dim + d
+                    }
                     out += attend(
-                        query, count: length.context - length.queries + q + 1, scale: scale,
-                        key: { content.keys[s][($0 * heads.keyValueHeads + head / group) * dim + $1] },
-                        value: { content.values[s][($0 * heads.keyValueHeads + head / group) * dim + $1] })
+                        query, count: end - first, scale: scale, key: { content.keys[s][place($0, $1)] },
+                        value: { content.values[s][place($0, $1)] })
                 }
                 t += 1
             }

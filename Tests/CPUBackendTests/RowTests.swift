@@ -77,7 +77,42 @@ import Testing
                 let expected = gate / (1 + exponential(-gate)) * up
                 #expect(abs(Double(results[index]) - expected) <= 1e-6 * max(1, abs(expected)), "\(gate)")
             }
+            device.operators.linear(
+                .rows(try device.tensor(x, [11, 2 * width])), weights,
+                epilogue: .geluMultiply(scratch: try device.makeTensor([11, 2 * width], .f32)), out: out)
+            for (index, result) in device.readFloats(out).enumerated() {
+                let gate = Double(x[index / width * 2 * width + index % width])
+                let up = Double(x[index / width * 2 * width + width + index % width])
+                let inner = 1.595_769_121_605_730_7 * (gate + 0.044715 * gate * gate * gate)
+                let expected = gate / (1 + exponential(-inner)) * up
+                #expect(abs(Double(result) - expected) <= 1e-6 * max(1, abs(expected)), "\(gate)")
+            }
         }
+    }
+
+    @Test(arguments: levels)
+    func `a norm is added, and rows of a table are scaled`(level: CPULevel) throws {
+        let device = CPUDevice(threadCount: 2, level: level)
+        var numbers = Numbers(9)
+        let width = 45, x = numbers.floats(3 * width), weight = numbers.floats(width)
+        let before = numbers.floats(3 * width)
+        let out = try device.tensor(before, [3, width])
+        device.operators.addNorm(
+            try device.tensor(x, [3, width]), weight: try device.tensor(weight, [width]), epsilon: 1e-3,
+            to: out)
+        for (index, result) in device.readFloats(out).enumerated() {
+            let row = x[(index / width * width)...].prefix(width)
+            let mean = row.reduce(0.0) { $0 + Double($1) * Double($1) } / Double(width)
+            let normed = Double(x[index]) / (mean + 1e-3).squareRoot() * Double(weight[index % width])
+            #expect(abs(Double(result) - Double(before[index]) - normed) < 1e-5)
+        }
+        let table = numbers.floats(4 * width), images = numbers.floats(width)
+        let rows = try device.makeTensor([2, width], .f32)
+        device.operators.embed(
+            ids: try device.integers([3, 0], [2]), previous: try device.integers([0], [1]),
+            imageRows: try device.integers([-1, 0], [2]), table: try device.tensor(table, [4, width]),
+            firstID: 0, scale: 2.5, images: try device.tensor(images, [1, width]), out: rows)
+        #expect(device.readFloats(rows) == table[(3 * width)...].map { $0 * 2.5 } + images)
     }
 
     @Test(arguments: levels)

@@ -99,6 +99,10 @@ private struct SpoilingOperators: Operators {
         base.rmsNorm(x, weight: weight, epsilon: epsilon, out: out)
         spoil("rmsNorm", out)
     }
+    func addNorm(_ x: Tensor, weight: Tensor, epsilon: Float, to out: Tensor) {
+        base.addNorm(x, weight: weight, epsilon: epsilon, to: out)
+        spoil("addNorm", out)
+    }
     func rmsNorm(_ x: Tensor, columns: Range<Int>, weight: Tensor, epsilon: Float) {
         base.rmsNorm(x, columns: columns, weight: weight, epsilon: epsilon)
         spoil("rmsNorm in place", x)
@@ -133,11 +137,11 @@ private struct SpoilingOperators: Operators {
         if spoils.take("countFaults") { device.write([Int32(1)], to: out) }
     }
     func embed(
-        ids: Tensor, previous: Tensor, imageRows: Tensor, table: Tensor, firstID: Int, images: Tensor,
-        out: Tensor,
+        ids: Tensor, previous: Tensor, imageRows: Tensor, table: Tensor, firstID: Int, scale: Float,
+        images: Tensor, out: Tensor,
     ) {
         base.embed(
-            ids: ids, previous: previous, imageRows: imageRows, table: table, firstID: firstID,
+            ids: ids, previous: previous, imageRows: imageRows, table: table, firstID: firstID, scale: scale,
             images: images, out: out)
         spoil("embed", out)
     }
@@ -166,9 +170,11 @@ private struct SpoilingOperators: Operators {
             qkv: qkv, heads: heads, norms: norms, rotary: rotary, batch: batch, cache: cache)
     }
     func pagedAttention(
-        qkv: Tensor, heads: HeadLayout, scale: Float, batch: AttentionBatch, cache: KVLayer, out: Tensor,
+        qkv: Tensor, heads: HeadLayout, scale: Float, window: Int?, batch: AttentionBatch, cache: KVLayer,
+        out: Tensor,
     ) {
-        base.pagedAttention(qkv: qkv, heads: heads, scale: scale, batch: batch, cache: cache, out: out)
+        base.pagedAttention(
+            qkv: qkv, heads: heads, scale: scale, window: window, batch: batch, cache: cache, out: out)
         spoil("pagedAttention", out)
         spoil("rotated queries", qkv[0..<1].reshaped([qkv.shape.columnCount])[0..<heads.headDim])
     }

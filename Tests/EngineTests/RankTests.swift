@@ -99,6 +99,17 @@ struct RankTests {
         }
     }
 
+    @Test(arguments: Gemma3EngineTests.models)
+    func `Gemma 3 over ranks gives the reference's tokens`(name: String) async throws {
+        let model = try TestModel(name)
+        for (count, towers) in try divisions(name) where towers == 1 || name != "gemma3-text" {
+            let engine = try engine(name, count, towers: towers)
+            try await Answer.expectTokens(
+                of: LlavaGoldenFile.of(name).cases, model, engine, "\(count) ranks, \(towers) towers:")
+            await engine.shutDown(drainSeconds: 0)
+        }
+    }
+
     @Test func `every division that the deployment guide names is among those tested`() throws {
         var tested: Set<[Int]> = []
         for name in Fixtures.models + QwenGoldenFile.models {

@@ -66,7 +66,7 @@ import Testing
         #expect(next.text.intermediateSize == 14336 && next.text.heads.keyValueHeads == 8)
         #expect(next.text.maxPositions == 32768 && next.vision?.cut.mostPages == 6)
         let window = try describe(#"{"model_type": "llava_next", "text_config": {"model_type": "mistral"}}"#)
-        #expect(window.text.maxPositions == 4096)
+        #expect(window.text.sliding?.window == 4096 && window.text.maxPositions == 4096 * 32)
         let oneVision = try describe(
             """
             {"model_type": "llava_onevision", "text_config": {"model_type": "qwen2", "hidden_size": 896,

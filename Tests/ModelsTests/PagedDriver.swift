@@ -124,6 +124,8 @@ final class PagedDriver {
             starts.append(Int32(ids.count))
         }
         let lengths = parts.map { Int32($0.sequence.length) }
+        let seesOn = model.description.vision?.seesWholePictures ?? false
+        let sights = seesOn ? try indices(Self.sights(parts, imageTokenID)) : nil
         let width = parts.map(\.sequence.pages.count).max() ?? 0
         let table = parts.flatMap { part in
             part.sequence.pages + Array(repeating: 0, count: width - part.sequence.pages.count)
@@ -132,7 +134,7 @@ final class PagedDriver {
             positions: try indices(positions[0].indices.flatMap { axis in positions.map { $0[axis] } }),
             slots: try indices(slots), queryStarts: try indices(starts),
             contextLengths: try indices(lengths),
-            pageTable: try indices(table).reshaped([parts.count, width]),
+            pageTable: try indices(table).reshaped([parts.count, width]), sights: sights,
             sequenceCount: parts.count, maxQueryCount: parts.map(\.ids.count).max() ?? 0,
             maxContextLength: parts.map(\.sequence.length).max() ?? 0)
         let pictured = parts.first { $0.sequence.nextImageRow > 0 }?.sequence ?? parts[0].sequence
@@ -150,6 +152,22 @@ final class PagedDriver {
         let logits = try device.readFloats(try model.forward(batch, workspace: workspace))
         let vocabulary = model.description.text.vocabularyCount
         return (0..<parts.count).map { Array(logits[($0 * vocabulary)..<(($0 + 1) * vocabulary)]) }
+    }
+
+    /// Up to where each token sees its sequence, whose `length` counts it already: image tokens in a row see the last.
+    private static func sights(
+        _ parts: [(sequence: Sequence, ids: [Int32])], _ imageTokenID: Int32,
+    ) -> [Int32] {
+        parts.flatMap { sequence, ids in
+            let start = sequence.length - ids.count
+            return ids.indices.map { index in
+                var end = index
+                while ids[index] == imageTokenID, end + 1 < ids.count, ids[end + 1] == imageTokenID {
+                    end += 1
+                }
+                return Int32(start + end + 1)
+            }
+        }
     }
 
     /// Forgets `sequence`.

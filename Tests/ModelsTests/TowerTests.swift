@@ -42,10 +42,13 @@ import Testing
     }
 
     @Test(arguments: ["internvl-mistral-hf", "internvl-phi3-hf"])
-    func `a window shorter than the context limits the positions`(name: String) throws {
+    func `a window shorter than the context is that of all layers`(name: String) throws {
         let whole = try Self.describe(name, ["sliding_window": .null]).text.maxPositions
-        for (window, positions) in [(whole, whole), (whole + 1, whole), (whole - 1, whole - 1), (64, 64)] {
-            #expect(try Self.describe(name, ["sliding_window": .int(window)]).text.maxPositions == positions)
+        for (window, counts) in [(whole, false), (whole + 1, false), (whole - 1, true), (64, true)] {
+            let text = try Self.describe(name, ["sliding_window": .int(window)]).text
+            let layers = Set(0..<text.layerCount)
+            #expect(text.sliding == (counts ? SlidingShape(window: window, layers: layers) : nil))
+            #expect(text.maxPositions == whole)
         }
         for value in [JSONValue.int(0), .int(-1), .double(0.5), .string("all")] {
             #expect("\(value.summary)") {

@@ -237,6 +237,12 @@ struct SchedulerSimulation {
             {
                 brokenRules.append("a token after the last one")
             }
+            let end = sequence.start + sequence.tokens.count
+            if limits.keepsPicturesTogether, let spans = asked[sequence.id]?.0.images,
+                spans.contains(where: { $0.start < end && end < $0.range.upperBound })
+            {
+                brokenRules.append("a step that ends within a picture")
+            }
             for place in sequence.scoring?.places ?? [] {
                 if !sequence.tokens.indices.contains(place - 1 - sequence.start) {
                     brokenRules.append("a report without logits")

@@ -19,10 +19,18 @@ struct SchedulerSimulationTests {
         limits.encodesWholePictures = true
         return limits
     }()
+    /// Just room for the largest picture beside a token of every request.
+    static let together = {
+        var limits = cramped
+        limits.keepsPicturesTogether = true
+        limits.chunkSize = 15
+        limits.tokensPerStep = 6 + 15
+        return limits
+    }()
 
     @Test(arguments: 0..<20, [false, true])
     func `every request gets its own answer and ends once, and every rule holds`(seed: UInt64, ahead: Bool) {
-        for limits in [Self.roomy, Self.cramped, Self.whole] {
+        for limits in [Self.roomy, Self.cramped, Self.whole, Self.together] {
             var world = SchedulerSimulation(seed: seed, limits: limits, plansAhead: ahead)
             for _ in 0..<300 { world.advance(arrivals: true) }
             var idleSteps = 0

@@ -53,6 +53,29 @@ struct SchedulerTests {
         #expect(shape(scheduler.plan()) == ["1: 4+1 choose", "2: 8+8"])
     }
 
+    @Test func `a picture that must be in one step is in one, whatever is computed beside it`() throws {
+        var limits = Self.limits
+        limits.keepsPicturesTogether = true
+        limits.tokensPerStep = 10
+        limits.pageCount = 32
+        var scheduler = scheduler(limits)
+        try ask(&scheduler, 1, tokens: 2)
+        try ask(&scheduler, 2, tokens: 20, pictures: [(picture(1), 3, 8)])
+        var plan = scheduler.plan()
+        // The words in front of it, while it is made ready.
+        #expect(shape(plan) == ["1: 0+2 choose", "2: 0+3"])
+        _ = scheduler.commit(plan, chosen: [7, nil])
+        scheduler.finishLoading(picture(1))
+        plan = scheduler.plan()
+        #expect(shape(plan) == ["1: 2+1 choose", "2: 3+8"])
+        _ = scheduler.commit(plan, chosen: [7, nil])
+        // A prompt that begins with it, and one whose chunk would end within it.
+        try ask(&scheduler, 3, tokens: 12, pictures: [(picture(1), 0, 8)])
+        try ask(&scheduler, 4, tokens: 12, pictures: [(picture(1), 1, 8)])
+        plan = scheduler.plan()
+        #expect(shape(plan) == ["1: 3+1 choose", "2: 11+8", "4: 0+1"])
+    }
+
     @Test func `an end token ends an answer and is not part of it`() throws {
         var scheduler = scheduler()
         try ask(&scheduler, 1, tokens: 3)

@@ -36,15 +36,21 @@ package struct TestModel: Sendable {
         let rules = description.vision.map { vision in
             ImageRules(
                 cut: vision.cut, start: vision.markers.start, context: vision.markers.context,
-                end: vision.markers.end, areNumbered: vision.markers.areNumbered, modelIdentity: name)
+                end: vision.markers.end, areNumbered: vision.markers.areNumbered,
+                surroundings: vision.markers.surroundings, modelIdentity: name)
         }
         let tokenizer = try TokenizerFolder.load { file in
             try? [UInt8](Data(contentsOf: Fixtures.url("models/\(name)/\(file)")))
         }
         guard let tokenizer else { throw CheckpointError.missingFile(file: "tokenizer.json", folder: folder) }
+        let config = try ConfigSection.parse(
+            Fixtures.bytes("models/\(name)/tokenizer_config.json"), file: "tokenizer_config.json")
+        let begin = config.value("bos_token")?.string
         let own = Self.template(name), builtIn = description.templateName.flatMap(BuiltInTemplates.source)
         let template = try ChatTemplate(
-            source: own.isEmpty ? builtIn ?? "" : own, specials: [], rules: rules)
+            source: own.isEmpty ? builtIn ?? "" : own,
+            specials: begin.map { [("bos_token", .string($0))] } ?? [],
+            rules: rules)
         prompts = try PromptBuilder(
             tokenizer: tokenizer, template: template, rules: rules,
             vocabularyCount: description.text.vocabularyCount)

@@ -20,6 +20,29 @@ struct TokenizerFileTests {
         #expect(Self.message(TinyTokenizer.json()) == nil)
     }
 
+    @Test func `pieces that end behind a space keep merges from crossing it, as the reference does`() throws {
+        func tokenizer(_ preTokenizer: String) throws -> Tokenizer {
+            let json = TinyTokenizer.json(
+                vocabulary: #""<unk>":0,"a":1,"b":2," ":3,"a ":4," b":5," a":6,"  ":7"#,
+                merges: #"[" ","b"],[" ","a"],[" "," "],["a"," "]"#, preTokenizer: preTokenizer,
+                decoder: #"{"type":"Fuse"}"#, model: #""unk_token":"<unk>","#)
+            return try Tokenizer(json: Array(json.utf8))
+        }
+        let split = try tokenizer(
+            #"{"type":"Split","pattern":{"String":" "},"behavior":"MergedWithPrevious","invert":false}"#)
+        let whole = try tokenizer("null")
+        for (text, pieces, uncut) in [
+            ("a b", [4, 2], [1, 5]), (" a  b", [3, 4, 3, 2], [6, 3, 5]),
+            ("a   b ", [4, 3, 3, 2, 3], [1, 7, 5, 3]), ("b a a", [2, 3, 4, 1], [2, 6, 6]),
+        ] as [(String, [Int32], [Int32])] {
+            #expect(split.encode(text) == pieces, "\(text)")
+            #expect(whole.encode(text) == uncut, "\(text)")
+        }
+        let inverted =
+            #"{"type":"Split","pattern":{"String":" "},"behavior":"MergedWithPrevious","invert":true}"#
+        #expect(Self.message(TinyTokenizer.json(preTokenizer: inverted)) != nil)
+    }
+
     @Test(arguments: [
         (
             TinyTokenizer.json(normalizer: #"{"type":"Nmt"}"#),

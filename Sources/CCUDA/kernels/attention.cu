@@ -120,11 +120,11 @@ template <int TILES> struct Rows {
     }
 
     // Adds CHUNKS · 16 keys. `keys` and `values` are addresses in shared memory with the lane's offset;
-    // load_queries(k, a) gives columns 16k to 16k + 15 of the rows, visible(m, h) how many of these keys row
-    // (m, h) of this lane sees (asked only if `masked`); `scale` includes log2 e.
-    template <int CHUNKS, class Queries, class Visible>
+    // load_queries(k, a) gives columns 16k to 16k + 15 of the rows, visible(m, h) up to which of these keys row
+    // (m, h) of this lane sees, hidden(m, h) from which on (asked only if `masked`); `scale` includes log2 e.
+    template <int CHUNKS, class Queries, class Visible, class Hidden>
     __device__ __forceinline__ void attend(Queries load_queries, u32 keys, u32 values, bool masked,
-                                           Visible visible, float scale) {
+                                           Visible visible, Hidden hidden, float scale) {
         const int lane = threadIdx.x % 32;
         float p[TILES][2 * CHUNKS][4] = {};
 #pragma unroll
@@ -147,12 +147,12 @@ template <int TILES> struct Rows {
             for (int m = 0; m < TILES; m++)
 #pragma unroll
                 for (int h = 0; h < 2; h++) {
-                    const int count = visible(m, h) - lane % 4 * 2;
+                    const int count = visible(m, h) - lane % 4 * 2, begin = hidden(m, h) - lane % 4 * 2;
 #pragma unroll
                     for (int n = 0; n < 2 * CHUNKS; n++)
 #pragma unroll
                         for (int e = 0; e < 2; e++)
-                            if (n * 8 + e >= count) p[m][n][2 * h + e] = minus_infinity();
+                            if (n * 8 + e >= count || n * 8 + e < begin) p[m][n][2 * h + e] = minus_infinity();
                 }
         }
 
@@ -256,14 +256,23 @@ struct Tile {
     int group, firstRow, rows;         // `rows` counts those of all tiles of the sequence
     int prefix;                        // causal: query i sees prefix + i + 1 keys
     int keys;                          // keys of the sequence
+    const int *sights;                 // or as many as its entry says, where there are any
+    int window;                        // and of those up to prefix + i only so many, if above zero
 
     // Where a row begins, seen from row 0.
     __device__ __forceinline__ long long offset(int row, int stride) const {
         return (long long)(row / group) * stride + row % group * HEAD_DIM;
     }
+    // Up to which key a row sees, and from which on; rows beyond the last as that one.
+    __device__ __forceinline__ int visible(int row) const {
+        return sights ? sights[min(row, rows - 1) / group] : prefix + row / group + 1;
+    }
+    __device__ __forceinline__ int hidden(int row) const {
+        return window > 0 ? max(prefix + min(row, rows - 1) / group + 1 - window, 0) : 0;
+    }
 };
 
-// Where the rows of a tile of keys lie. `start` makes tiles 0 and 1 known; `fetch` begins to copy what makes
+// Where the rows of a tile of keys lie. `start` makes tiles t and t + 1 known; `fetch` begins to copy what makes
 // tile t known, in place of tile t − 2.
 struct PagedSource {
     static constexpr bool CAUSAL = true;
@@ -280,9 +289,9 @@ struct PagedSource {
             copy_4(shared_address(ids + tile % 2 * IDS + threadIdx.x), table + (exists ? index : 0), exists);
         }
     }
-    __device__ __forceinline__ void start() const {
-        fetch(0);
-        fetch(1);
+    __device__ __forceinline__ void start(int tile) const {
+        fetch(tile);
+        fetch(tile + 1);
         wait_for_all_copies();
         __syncthreads();
     }
@@ -299,7 +308,7 @@ struct PlainSource {
     int rowStride;
 
     __device__ __forceinline__ void fetch(int) const {}
-    __device__ __forceinline__ void start() const {}
+    __device__ __forceinline__ void start(int) const {}
     __device__ __forceinline__ long long offset(int tile, int row) const {
         return (long long)(tile * TILE_KEYS + row) * rowStride;
     }
@@ -342,14 +351,16 @@ static __device__ __forceinline__ void attend_tile(const Tile &tile, const Sourc
     const int thread = threadIdx.x, warp = thread / 32, lane = thread % 32;
     u16 *const keys = shared + TILE_ROWS * PITCH;
     const auto visible = [&](int row) {
-        return Source::CAUSAL ? tile.prefix + row / tile.group + 1 : tile.keys;
+        return Source::CAUSAL ? tile.visible(row) : tile.keys;
     };
+    const auto hidden = [&](int row) { return Source::CAUSAL ? tile.hidden(row) : 0; };
     // Rows up to lastRow exist. From key `end` on no row of the tile sees any, from `warpEnd` on none of
-    // the warp.
+    // the warp, nor one in front of those of tile firstTile, or of `warpBegin`.
     const int lastRow = min(tile.firstRow + TILE_ROWS, tile.rows) - 1;
     const int end = max(min(visible(lastRow), tile.keys), 1);
     const int warpRow = tile.firstRow + warp * WARP_ROWS;
     const int warpEnd = warpRow <= lastRow ? min(visible(min(warpRow + WARP_ROWS - 1, lastRow)), end) : 0;
+    const int firstTile = hidden(tile.firstRow) / TILE_KEYS, warpBegin = hidden(warpRow);
 
     const auto copy_keys = [&](int t) {
         const u32 to = shared_address(keys + t % 2 * TILE_SIZE);
@@ -372,8 +383,8 @@ static __device__ __forceinline__ void attend_tile(const Tile &tile, const Sourc
         copy_16(shared_address(shared + r * PITCH + piece * 8), tile.queries + from, exists);
     }
     clear_padding(keys, 4 * TILE_KEYS, thread, THREADS);
-    source.start();
-    copy_keys(0);
+    source.start(firstTile);
+    copy_keys(firstTile);
 
     const u32 queries = shared_address(shared + warp * WARP_ROWS * PITCH) + lane_offset_down(lane);
 #if TILE_QUERIES_IN_REGISTERS
@@ -398,7 +409,7 @@ static __device__ __forceinline__ void attend_tile(const Tile &tile, const Sourc
     };
 
     Rows<WARP_TILES> rows;
-    for (int first = 0; first < end; first += TILE_KEYS) {
+    for (int first = firstTile * TILE_KEYS; first < end; first += TILE_KEYS) {
         wait_for_all_copies();
         __syncthreads();
         const int t = first / TILE_KEYS;
@@ -406,7 +417,7 @@ static __device__ __forceinline__ void attend_tile(const Tile &tile, const Sourc
             copy_keys(t + 1);
             source.fetch(t + 2);
         }
-        if (first >= warpEnd) continue;
+        if (first >= warpEnd || first + TILE_KEYS <= warpBegin) continue;
         const int lane = thread_anew() % 32;
         const u32 buffer = shared_address(shared) + (TILE_ROWS * PITCH + t % 2 * TILE_SIZE) * 2;
         const u32 keyRows = buffer + lane_offset_across(lane);
@@ -415,18 +426,22 @@ static __device__ __forceinline__ void attend_tile(const Tile &tile, const Sourc
             const int row = tile.firstRow + thread_anew() / 32 * WARP_ROWS + m * 16 + h * 8 + lane / 4;
             return min(visible(row), tile.keys) - first;
         };
-        const int unmasked = min(visible(tile.firstRow), end) - first;
+        const auto unseen = [&](int m, int h) {
+            return hidden(tile.firstRow + thread_anew() / 32 * WARP_ROWS + m * 16 + h * 8 + lane / 4) - first;
+        };
+        const int unmasked = hidden(lastRow) > first ? 0 : min(visible(tile.firstRow), end) - first;
         if (end - first > 16)
             rows.template attend<TILE_KEYS / 16>(load_queries, keyRows, valueRows, unmasked < TILE_KEYS, seen,
-                                                 scale);
+                                                 unseen, scale);
         else
-            rows.template attend<1>(load_queries, keyRows, valueRows, unmasked < 16, seen, scale);
+            rows.template attend<1>(load_queries, keyRows, valueRows, unmasked < 16, seen, unseen, scale);
     }
     rows.finish();
     store_rows(tile, rows, shared);
 }
 
-// out[i] = Σ_{j ≤ c − q + i} softmax_j(scale · q_i · k_j) · v_j for queries i of sequences ≥ firstSequence.
+// out[i] = Σ_{j ≤ c − q + i} softmax_j(scale · q_i · k_j) · v_j for queries i of sequences ≥ firstSequence; with
+// sights j goes up to sights[i] − 1, with a window above zero it begins at c − q + i − window + 1.
 // Grid: (kvHeads, sequences, ⌈longest q · group / TILE_ROWS⌉), the tiles with most keys first.
 KERNEL __launch_bounds__(THREADS, TILE_BLOCKS)
 prefill_attention(u16 *__restrict__ out,                // bf16 [T, heads, D]
@@ -436,7 +451,8 @@ prefill_attention(u16 *__restrict__ out,                // bf16 [T, heads, D]
                   const int *__restrict__ queryStarts,  // [S + 1]
                   const int *__restrict__ contextLengths,  // [S]
                   const int *__restrict__ pageTable,       // [S, pagesPerSequence]
-                  int firstSequence, int tokens, int heads, int kvHeads, int pages, int pagesPerSequence,
+                  const int *__restrict__ sights,          // [T], or null
+                  int window, int firstSequence, int tokens, int heads, int kvHeads, int pages, int pagesPerSequence,
                   float scale) {
     extern __shared__ __align__(16) u16 shared[];
     __shared__ int ids[2 * PagedSource::IDS];
@@ -451,7 +467,8 @@ prefill_attention(u16 *__restrict__ out,                // bf16 [T, heads, D]
     const int stride = (heads + 2 * kvHeads) * HEAD_DIM, outStride = heads * HEAD_DIM;
     const long long head = kvHead * group * HEAD_DIM;
     const Tile tile = {qkv + start * (long long)stride + head, out + start * (long long)outStride + head,
-                       stride, outStride, group, firstRow, queries * group, context - queries, context};
+                       stride, outStride, group, firstRow, queries * group, context - queries, context,
+                       sights ? sights + start : nullptr, window};
     const PagedSource source = {keyCache, valueCache, pageTable + (long long)sequence * pagesPerSequence,
                                 kvHead, kvHeads, pages, (context + PAGE_SIZE - 1) / PAGE_SIZE, ids};
     attend_tile(tile, source, scale * 1.44269504f, shared);
@@ -477,12 +494,13 @@ full_attention(u16 *__restrict__ out,           // bf16 [T, heads, D]
     const int outStride = heads * HEAD_DIM, stride = 3 * outStride, head = blockIdx.y * HEAD_DIM;
     const u16 *const base = qkv + start * stride + head;
     const Tile tile = {base, out + start * outStride + head, stride, outStride, 1, firstRow, length, 0,
-                       length};
+                       length, nullptr, 0};
     const PlainSource source = {base + outStride, base + 2 * outStride, stride};
     attend_tile(tile, source, scale * 1.44269504f, shared);
 }
 
-// out[s] = Σ_j softmax_j(scale · q_s · k_j) · v_j for the one query of each sequence.
+// out[s] = Σ_j softmax_j(scale · q_s · k_j) · v_j for the one query of each sequence, over the last `window` keys where
+// that is above zero.
 // Grid: (splits ≤ MAX_SPLITS, kvHeads · ⌈group / 16⌉, S). A block takes up to 16 heads of a kv head; its
 // warps take chunks of 16 keys in turn: warp w of split x has chunks (i · splits + x) · WARPS + w. The last
 // block of a sequence and kv head to end adds up the parts.
@@ -496,7 +514,7 @@ decode_attention(u16 *__restrict__ out,                   // bf16 [T, heads, D]
                  const int *__restrict__ pageTable,       // [S, pagesPerSequence]
                  float *partials,                         // [S, splits, heads, D], then [S, splits, heads, 2]
                  int *counters,                           // [S, gridDim.y], zero before and after
-                 int tokens, int heads, int kvHeads, int pages, int pagesPerSequence, float scale) {
+                 int window, int tokens, int heads, int kvHeads, int pages, int pagesPerSequence, float scale) {
     extern __shared__ __align__(16) u16 shared[];
     __shared__ float peaks[WARPS][16], sums[WARPS][16];
     __shared__ bool isLast;
@@ -511,9 +529,9 @@ decode_attention(u16 *__restrict__ out,                   // bf16 [T, heads, D]
     const int *const table = pageTable + (long long)sequence * pagesPerSequence;
     scale *= 1.44269504f;
 
-    // Lane l keeps the pages of the l-th of 32 chunks to come.
-    int ids[IDS];
-    const auto chunk_of = [&](int i) { return (i * splits + split) * WARPS + warp; };
+    // Lane l keeps the pages of the l-th of 32 chunks to come. Those in front of firstChunk are not seen.
+    int ids[IDS], firstChunk = 0;
+    const auto chunk_of = [&](int i) { return firstChunk + (i * splits + split) * WARPS + warp; };
     const auto load_ids = [&](int i) {
 #pragma unroll
         for (int p = 0; p < IDS; p++) {
@@ -522,10 +540,12 @@ decode_attention(u16 *__restrict__ out,                   // bf16 [T, heads, D]
         }
     };
     previous_done();
-    load_ids(0);
     const int context = min(contextLengths[sequence], pagesPerSequence * PAGE_SIZE);
-    const int row = queryStarts[sequence];
-    if (split >= splits || split * ROUND >= context || row < 0 || row >= tokens || pages <= 0) return;
+    const int hidden = window > 0 ? max(context - window, 0) : 0;
+    if (window > 0) firstChunk = hidden / CHUNK;
+    load_ids(0);
+    const int row = queryStarts[sequence], shown = context - firstChunk * CHUNK;
+    if (split >= splits || split * ROUND >= shown || row < 0 || row >= tokens || pages <= 0) return;
     const int chunks = (context + CHUNK - 1) / CHUNK, stride = splits * WARPS;
     const int count = max(chunks - chunk_of(0) + stride - 1, 0) / stride;  // chunks of this warp
 
@@ -582,10 +602,10 @@ decode_attention(u16 *__restrict__ out,                   // bf16 [T, heads, D]
         __syncwarp();
         copy_chunk(i + DECODE_STAGES - 1, stage == 0 ? DECODE_STAGES - 1 : stage - 1);
         const u32 at = shared_address(ring + stage * 2 * CHUNK_SIZE);
-        const int left = context - chunk_of(i) * CHUNK;
+        const int left = context - chunk_of(i) * CHUNK, before = hidden - chunk_of(i) * CHUNK;
         state.template attend<1>(load_queries, at + lane_offset_across(lane),
-                                 at + CHUNK * ROW_BYTES + lane_offset_down(lane), left < CHUNK,
-                                 [&](int, int) { return left; }, scale);
+                                 at + CHUNK * ROW_BYTES + lane_offset_down(lane), left < CHUNK || before > 0,
+                                 [&](int, int) { return left; }, [&](int, int) { return before; }, scale);
         stage = stage + 1 == DECODE_STAGES ? 0 : stage + 1;
     }
     state.finish();
@@ -604,7 +624,7 @@ decode_attention(u16 *__restrict__ out,                   // bf16 [T, heads, D]
                 float2{state.out[0][j][2 * h], state.out[0][j][2 * h + 1]};
     }
     __syncthreads();
-    const int used = min(splits, (context + ROUND - 1) / ROUND);
+    const int used = min(splits, (shown + ROUND - 1) / ROUND);
     u16 *const target = out + ((long long)row * heads + head) * HEAD_DIM;
     const auto store = [&](int r, int column, const float4 &v) {
         *(uint2 *)(target + r * HEAD_DIM + column) = uint2{narrow(v.x, v.y), narrow(v.z, v.w)};

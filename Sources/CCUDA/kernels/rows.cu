@@ -46,9 +46,10 @@ enum { VALUES = 16 };
 
 // out[r, c] = (x[r, c] − m) / √(mean_c (x[r, c] − m)² + ε) · weight[c] + bias[c]
 //
-// m is the mean of row r where CENTRED; else it is zero and there is no bias. x is [rows, columns]. Weights
-// wait in registers from before the predecessor's end; where N = 1 there are none left for them.
-template <int N, bool CENTRED, typename T>
+// m is the mean of row r where CENTRED; else it is zero and there is no bias. What is in out is added where ADDS,
+// which CENTRED excludes. x is [rows, columns]. Weights wait in registers from before the predecessor's end; where
+// N = 1 there are none left for them.
+template <int N, bool CENTRED, bool ADDS = false, typename T>
 static __device__ __forceinline__ void norm(const float *x, const float *weight, const float *bias, T *out,
                                             int rows, int columns, float epsilon) {
     __shared__ float scratch[33];
@@ -86,6 +87,7 @@ static __device__ __forceinline__ void norm(const float *x, const float *weight,
             float b[N] = {}, y[N];
             if constexpr (N == 1) load(weight + c, w[i]);
             if constexpr (CENTRED) load(bias + c, b);
+            if constexpr (ADDS) load(out + row * columns + c, b);
             for (int j = 0; j < N; j++) y[j] = (v[i][j] - mean) * factor * w[i][j] + b[j];
             store(out + row * columns + c, y);
         }
@@ -98,6 +100,14 @@ rms_norm(const float *x, const float *weight, u16 *out, int rows, int columns, f
     let_next_begin();
     if (columns % 4 == 0) norm<4, false>(x, weight, nullptr, out, rows, columns, epsilon);
     else norm<1, false>(x, weight, nullptr, out, rows, columns, epsilon);
+}
+
+// out[r, c] ← out[r, c] + the norm of x; x and out f32 [rows, columns], weight f32 [columns]
+KERNEL __launch_bounds__(1024)
+add_norm(const float *x, const float *weight, float *out, int rows, int columns, float epsilon) {
+    let_next_begin();
+    if (columns % 4 == 0) norm<4, false, true>(x, weight, nullptr, out, rows, columns, epsilon);
+    else norm<1, false, true>(x, weight, nullptr, out, rows, columns, epsilon);
 }
 
 // x f32 [rows, columns], weight and bias f32 [columns], out bf16 [rows, columns]
@@ -219,6 +229,28 @@ static __device__ __forceinline__ float gelu_of(float v, int kind) {
     return v / (1.0f + __expf(-u));
 }
 
+template <int N>
+static __device__ __forceinline__ void gelu_rows(const u16 *x, u16 *out, int rows, int columns) {
+    const u64 c = ((u64)blockIdx.x * blockDim.x + threadIdx.x) * N;
+    if (c >= columns) return;
+    for (u64 row = blockIdx.y; row < rows; row += gridDim.y) {
+        float gate[N], up[N];
+        load(x + row * 2 * columns + c, gate);
+        load(x + (row * 2 + 1) * columns + c, up);
+#pragma unroll
+        for (int i = 0; i < N; i++) gate[i] = gelu_of(gate[i], GELU_TANH) * up[i];
+        store(out + row * columns + c, gate);
+    }
+}
+
+// out[r, c] = gelu(x[r, c]) · x[r, columns + c] by a tanh; x is bf16 [rows, 2 · columns], out [rows, columns]
+KERNEL gelu_multiply(const u16 *x, u16 *out, int rows, int columns) {
+    let_next_begin();
+    previous_done();
+    if (columns % 8 == 0) gelu_rows<8>(x, out, rows, columns);
+    else gelu_rows<1>(x, out, rows, columns);
+}
+
 template <int N> static __device__ __forceinline__ void gelu_pack(u16 *x, int kind) {
     float v[N];
     load(x, v);
@@ -303,7 +335,7 @@ template <int N>
 static __device__ __forceinline__ void embed_rows(const int *ids, const int *previous, const int *imageRows,
                                                   const u16 *table, const float *images, float *out,
                                                   int tokens, int columns, int vocabulary, int imageCount,
-                                                  int previousCount, int firstID) {
+                                                  int previousCount, int firstID, float scale) {
     for (u64 t = blockIdx.x; t < tokens; t += gridDim.x) {
         const int image = imageRows[t];
         int id = ids[t];
@@ -312,27 +344,32 @@ static __device__ __forceinline__ void embed_rows(const int *ids, const int *pre
         for (int c = threadIdx.x * N; c < columns; c += blockDim.x * N) {
             float v[N] = {};
             if (image >= 0 && image < imageCount) load(images + (u64)image * columns + c, v);
-            else if (image < 0 && known) load(table + (u64)(id - firstID) * columns + c, v);
+            else if (image < 0 && known) {
+                load(table + (u64)(id - firstID) * columns + c, v);
+#pragma unroll
+                for (int i = 0; i < N; i++) v[i] *= scale;
+            }
             store(out + t * columns + c, v);
         }
     }
 }
 
-// out[t] = images[imageRows[t]] for a row that is not negative, else table[id − firstID] with id = ids[t], or previous[−1 −
+// out[t] = images[imageRows[t]] for a row that is not negative, else scale · table[id − firstID] with id = ids[t], or previous[−1 −
 // ids[t]] for a negative one; zeros where there is no such row.
 //
 // ids and imageRows are [tokens], previous [previousCount], table bf16 [vocabulary, columns], images f32
 // [imageCount, columns], out f32 [tokens, columns].
 KERNEL embed(const int *ids, const int *previous, const int *imageRows, const u16 *table, const float *images,
-             float *out, int tokens, int columns, int vocabulary, int imageCount, int previousCount, int firstID) {
+             float *out, int tokens, int columns, int vocabulary, int imageCount, int previousCount, int firstID,
+             float scale) {
     let_next_begin();
     previous_done();
     if (columns % 4 == 0)
         embed_rows<4>(ids, previous, imageRows, table, images, out, tokens, columns, vocabulary, imageCount,
-                      previousCount, firstID);
+                      previousCount, firstID, scale);
     else
         embed_rows<1>(ids, previous, imageRows, table, images, out, tokens, columns, vocabulary, imageCount,
-                      previousCount, firstID);
+                      previousCount, firstID, scale);
 }
 
 // out[r, first + c] = x[r, c]; x is f32 [rows, columns], out f32 [rows, width]

@@ -85,6 +85,11 @@ void vireo_layer_norm(
     float epsilon, float *out);
 // out[r, i] = silu(x[r, i]) * x[r, columns + i]; x is [rows, 2 * columns].
 void vireo_silu_multiply(vireo_pool *pool, const float *x, size_t rows, size_t columns, float *out);
+// The same with the GELU by a tanh.
+void vireo_gelu_multiply(vireo_pool *pool, const float *x, size_t rows, size_t columns, float *out);
+// out[r] += the norm of x[r], which takes the place of x.
+void vireo_add_norm(
+    vireo_pool *pool, float *x, size_t rows, size_t columns, const float *weight, float epsilon, float *out);
 // out[r] = x[indices[r]]; false, and nothing done, when an index is not a row of x [row_count, columns].
 bool vireo_gather_rows(
     vireo_pool *pool, const float *x, size_t row_count, size_t columns, const int32_t *indices, size_t count,
@@ -99,12 +104,13 @@ bool vireo_add_rows(
 // parts[k][i] = sum_j parts[j][i] for all k, added in the order of j, for first <= i < last.
 void vireo_sum_everywhere(float *const *parts, size_t count, size_t first, size_t last);
 
-// out[t] = image_rows[t] < 0 ? table[ids[t]] : images[image_rows[t]].
+// out[t] = image_rows[t] < 0 ? scale * table[ids[t]] : images[image_rows[t]].
 struct vireo_embed_call {
     const int32_t *ids, *image_rows;  // [tokens]
     const void *table;                // [vocabulary, columns], of the ids from first_id on
     enum vireo_type type;             // of the table: f32 or bf16
-    const float *images;              // [images_count, columns]
+    float scale;
+    const float *images;  // [images_count, columns]
     size_t tokens, first_id, vocabulary, image_count, columns;
     float *out;  // [tokens, columns]
 };
@@ -135,7 +141,9 @@ struct vireo_rotary_call {
 // False, and nothing done, when a position or a slot is out of range.
 bool vireo_rotate_and_store(vireo_pool *pool, const struct vireo_rotary_call *call);
 
-// Causal attention of packed sequences over their pages.
+// Causal attention of packed sequences over their pages. A query sees keys up to its own place, or below its entry of
+// sights, which lie beyond its place and never fall within a sequence; of those up to its place only the last `window`,
+// which is zero for all.
 struct vireo_paged_attention_call {
     const float *qkv;  // [tokens, (heads + 2 * cache.heads) * head_dim]
     size_t heads, tokens, sequences, pages_per_sequence;
@@ -143,10 +151,12 @@ struct vireo_paged_attention_call {
     const int32_t *query_starts;     // [sequences + 1]
     const int32_t *context_lengths;  // [sequences]
     const int32_t *page_table;       // [sequences, pages_per_sequence]
+    const int32_t *sights;           // [tokens] or null
+    size_t window;
     struct vireo_cache cache;
     float *out;  // [tokens, heads * head_dim]
 };
-// False, and nothing done, when a length or a page is out of range or scratch memory is lacking.
+// False, and nothing done, when a length, a page or a sight is out of range or scratch memory is lacking.
 bool vireo_paged_attention(vireo_pool *pool, const struct vireo_paged_attention_call *call);
 
 // Attention without a mask within sequences.

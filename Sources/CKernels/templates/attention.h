@@ -6,15 +6,21 @@
 
 #include "keys.h"
 
-// Scores of a row become weights, in place; returns exp(m - m').
+// Scores of a row become weights, in place, those of keys outside [hidden, seen) zero; returns exp(m - m').
 static float weigh(
-    float *scores, size_t seen, size_t columns, float scale, enum vireo_type type, float *most,
+    float *scores, size_t hidden, size_t seen, size_t columns, float scale, enum vireo_type type, float *most,
     float *total) {
+    for (size_t i = 0; i < hidden; i++) scores[i] = -INFINITY;
     for (size_t i = seen; i < columns; i++) scores[i] = -INFINITY;
     vfloat above = all(-INFINITY);
     for (size_t i = 0; i < columns; i += LANES) above = larger(load(scores + i) * scale, above);
     float highest = largest_lane(above), before = *most;
     if (highest < before) highest = before;
+    // A row whose window has not begun has no weights yet.
+    if (highest == -INFINITY) {
+        memset(scores, 0, columns * sizeof(float));
+        return 1;
+    }
     *most = highest;
     vfloat sum = all(0);
     for (size_t i = 0; i < columns; i += LANES) {
@@ -38,7 +44,14 @@ INLINE size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 
 // Keys that row `row` sees.
 INLINE size_t visible_keys(const struct vireo_attention *a, size_t row) {
+    if (a->sights) return (size_t)a->sights[row / a->group];
     return a->visible + row / a->group * a->visible_growth;
+}
+
+// Keys in front of the first that row `row` sees.
+INLINE size_t hidden_keys(const struct vireo_attention *a, size_t row) {
+    size_t end = a->place + row / a->group + 1;
+    return a->window && end > a->window ? end - a->window : 0;
 }
 
 static void attend(const struct vireo_attention *a, void *scratch) {
@@ -71,7 +84,7 @@ static void attend(const struct vireo_attention *a, void *scratch) {
     }
     size_t key_count = visible_keys(a, rows - 1);
     size_t offsets[2 * key_block];
-    for (size_t begin = 0; begin < key_count; begin += key_block) {
+    for (size_t begin = hidden_keys(a, 0) / key_block * key_block; begin < key_count; begin += key_block) {
         // Of this block and the next.
         size_t known = smaller(2 * key_block, key_count - begin), count = smaller(key_block, known);
         locate(a, begin, known, offsets);
@@ -81,16 +94,17 @@ static void attend(const struct vireo_attention *a, void *scratch) {
         for (size_t block = 0; block < blocks; block++) {
             size_t first = block * rows / blocks, last = (block + 1) * rows / blocks;
             size_t seen = visible_keys(a, last - 1);
-            if (seen <= begin) continue;
+            if (seen <= begin || hidden_keys(a, first) >= begin + count) continue;
             size_t panels = vireo_panels(smaller(seen - begin, count)), columns = panels * panel_columns;
             multiply(
                 a->type, steps, packed, queries + first * steps * unit, last - first, (const char *)keys,
                 steps * step_bytes, panels, scores, key_block, false);
             for (size_t row = first; row < last; row++) {
                 size_t visible = visible_keys(a, row),
-                       sees = visible > begin ? smaller(visible - begin, columns) : 0;
+                       sees = visible > begin ? smaller(visible - begin, columns) : 0,
+                       hidden = hidden_keys(a, row), hides = hidden > begin ? smaller(hidden - begin, columns) : 0;
                 float correction = weigh(
-                    scores + (row - first) * key_block, sees, columns, a->scale, a->type, &most[row],
+                    scores + (row - first) * key_block, hides, sees, columns, a->scale, a->type, &most[row],
                     &totals[row]);
                 float *sum = sums + row * width;
                 if (correction != 1) {

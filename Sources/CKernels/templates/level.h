@@ -27,6 +27,7 @@ const struct vireo_kernels TABLE = {
     .rms_norm = rms_norm,
     .layer_norm = layer_norm,
     .silu_multiply = silu_multiply,
+    .gelu_multiply = gelu_multiply,
     .rotate = rotate,
     .add = add,
     .largest = largest,

@@ -4,9 +4,7 @@ INLINE vfloat finish(vfloat v, enum vireo_epilogue epilogue, vfloat scale, vfloa
     switch (epilogue) {
         case vireo_epilogue_none: return v;
         case vireo_epilogue_gelu: return gelu(v);
-        case vireo_epilogue_tanh_gelu:
-            // 1 + tanh(u) = 2 / (1 + exp(-2 u))
-            return v / (1.0f + exponential(-1.5957691f * multiply_add(0.044715f * v * v, v, v)));
+        case vireo_epilogue_tanh_gelu: return tanh_gelu(v);
         case vireo_epilogue_logistic_gelu: return v / (1.0f + exponential(-1.702f * v));
         case vireo_epilogue_add: return residual + v;
         case vireo_epilogue_scale_add: return multiply_add(scale, v, residual);

@@ -57,6 +57,13 @@ static void silu_multiply(const float *x, size_t columns, float *out) {
         store_some(out + i, silu(load_some(x + i, some, 0)) * load_some(up + i, some, 0), some));
 }
 
+static void gelu_multiply(const float *x, size_t columns, float *out) {
+    const float *up = x + columns;
+    FOR_VECTORS(
+        columns, store(out + i, tanh_gelu(load(x + i)) * load(up + i)),
+        store_some(out + i, tanh_gelu(load_some(x + i, some, 0)) * load_some(up + i, some, 0), some));
+}
+
 static void rotate(const float *x, size_t half, const float *cosines, const float *sines, float *out) {
     for (size_t i = 0; i < half; i += LANES) {
         size_t some = half - i < LANES ? half - i : LANES;

@@ -88,6 +88,11 @@ INLINE vfloat exponential(vfloat x) {
     return choose(none, all(0.0f), p * (vfloat)power);
 }
 
+// The GELU by a tanh: 1 + tanh(u) = 2 / (1 + exp(-2 u)).
+INLINE vfloat tanh_gelu(vfloat v) {
+    return v / (1.0f + exponential(-1.5957691f * multiply_add(0.044715f * v * v, v, v)));
+}
+
 // x * (1 + erf(x / sqrt 2)) / 2, erfc by Abramowitz and Stegun 7.1.26, which is good to 1.5e-7.
 INLINE vfloat gelu(vfloat x) {
     vfloat size = choose(x < 0.0f, -x, x) * 0.70710678f;

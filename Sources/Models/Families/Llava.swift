@@ -21,15 +21,15 @@ struct Llava: VisionLanguageModel {
     private let device: any Device
 
     /// Layouts have the towers in different places; the published ones come first.
-    private static let visionPlaces = [
+    static let visionPlaces = [
         "vision_tower.vision_model", "vision_tower", "model.vision_tower", "model.vision_tower.vision_model",
     ]
-    private static let projectorPlaces = ["multi_modal_projector", "model.multi_modal_projector"]
-    private static let textPlaces = [
+    static let projectorPlaces = ["multi_modal_projector", "model.multi_modal_projector"]
+    static let textPlaces = [
         "language_model.model", "model.language_model", "model.language_model.model",
     ]
-    private static let headPlaces = ["language_model", "", "model.language_model"]
-    private static let block = VisionBlock.Names(
+    static let headPlaces = ["language_model", "", "model.language_model"]
+    static let block = VisionBlock.Names(
         attentionNorm: "layer_norm1", attention: "self_attn",
         qkv: .separate(queries: "q_proj", keys: "k_proj", values: "v_proj"), output: "out_proj",
         mlpNorm: "layer_norm2")

@@ -34,7 +34,7 @@ enum LlavaConfig {
         return text.filled(with: defaults)
     }
 
-    private static func numbers(_ values: [(String, Int)]) -> [(String, JSONValue)] {
+    static func numbers(_ values: [(String, Int)]) -> [(String, JSONValue)] {
         values.map { ($0.0, .int($0.1)) }
     }
 
@@ -262,7 +262,7 @@ enum LlavaConfig {
     }
 
     /// Throws unless the sides at `key`, where there are any, are `side`.
-    private static func check(
+    static func check(
         _ preprocessor: ConfigSection, _ key: String, _ side: Int,
     ) throws(CheckpointError) {
         guard let value = preprocessor.value(key) else { return }

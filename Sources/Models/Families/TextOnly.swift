@@ -9,6 +9,7 @@ package struct TextOnly: ModelFamily {
 
     /// One an architecture, so that no name is taken for another's.
     static let all = [
+        TextOnly("Gemma3ForCausalLM", "gemma3_text"),
         TextOnly("InternLM2ForCausalLM", "internlm2"), TextOnly("LlamaForCausalLM", "llama"),
         TextOnly("MistralForCausalLM", "mistral"), TextOnly("Phi3ForCausalLM", "phi3"),
         TextOnly("Qwen2ForCausalLM", "qwen2"), TextOnly("Qwen3ForCausalLM", "qwen3"),

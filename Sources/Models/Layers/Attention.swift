@@ -10,6 +10,8 @@ struct Attention: Sendable {
     let heads: HeadLayout
     /// Norms over each head of queries and keys, in towers that have them.
     private let norms: HeadNorms?
+    /// What scores are multiplied by.
+    private let scale: Float
     private let operators: any Operators
 
     /// Takes its matrices by the names of `shape`, and `q_norm` and `k_norm` if the shape has an ε for them.
@@ -24,19 +26,23 @@ struct Attention: Sendable {
             of: shape.heads.heads * dim, hasBias: shape.biases.contains(.output))
         if let epsilon = shape.queryKeyEpsilon {
             norms = HeadNorms(
-                queryWeight: try loader.vector("q_norm.weight", shape: [heads.headDim]),
-                keyWeight: try loader.vector("k_norm.weight", shape: [heads.headDim]), epsilon: epsilon)
+                queryWeight: try loader.vector(
+                    "q_norm.weight", shape: [heads.headDim], adding: shape.normShift),
+                keyWeight: try loader.vector(
+                    "k_norm.weight", shape: [heads.headDim], adding: shape.normShift), epsilon: epsilon)
         } else {
             norms = nil
         }
+        scale = shape.attentionScale ?? 1 / Float(heads.headDim).squareRoot()
         operators = loader.device.operators
     }
 
     /// Adds the attention of `x` [T, hidden] to `residual` f32 [T, hidden], and the keys and values to `cache`.
+    ///
+    /// With a `window` a token sees only so many back, its own included.
     func callAsFunction(
-        _ x: LinearInput, addingTo residual: Tensor, rotary: RotaryTable, batch: AttentionBatch,
-        cache: KVLayer,
-        workspace: Workspace,
+        _ x: LinearInput, addingTo residual: Tensor, rotary: RotaryTable, window: Int?,
+        batch: AttentionBatch, cache: KVLayer, workspace: Workspace,
     ) throws(DeviceError) {
         let qkv = try qkv(x, workspace: workspace)  // [T, (heads + 2 · keyValueHeads) · headDim]
         operators.rotateAndStore(
@@ -45,8 +51,7 @@ struct Attention: Sendable {
         let mixed = try workspace.take(
             [x.rowCount, heads.heads * heads.headDim], operators.operandType)
         operators.pagedAttention(
-            qkv: qkv, heads: heads, scale: 1 / Float(heads.headDim).squareRoot(), batch: batch, cache: cache,
-            out: mixed)
+            qkv: qkv, heads: heads, scale: scale, window: window, batch: batch, cache: cache, out: mixed)
         output(.rows(mixed), addingTo: residual)
     }
 }

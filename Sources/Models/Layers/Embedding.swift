@@ -5,13 +5,18 @@ struct Embedding: Sendable {
     /// bf16 or f32 [ids of this rank, hidden].
     private let table: Tensor
     private let firstID: Int
+    /// What rows of the table are multiplied by.
+    private let scale: Float
     private let collective: (any Collective)?
     private let operators: any Operators
 
     /// Takes over the host tensor `rows` [ids of this rank, hidden], the first of them that of `firstID`.
-    init(_ loader: Loader, rows: Tensor, firstID: Int) throws(ModelError) {
+    ///
+    /// `scale` is rounded to the type of the table.
+    init(_ loader: Loader, rows: Tensor, firstID: Int, scale: Float = 1) throws(ModelError) {
         table = try loader.load(rows, as: loader.elementType)
         self.firstID = firstID
+        self.scale = loader.elementType == .bf16 ? scale.roundedToBF16 : scale
         collective = loader.collective
         operators = loader.device.operators
     }
@@ -22,7 +27,16 @@ struct Embedding: Sendable {
         let isFirst = collective.map { $0.rank == 0 } ?? true
         operators.embed(
             ids: batch.ids, previous: batch.previous, imageRows: batch.imageRows, table: table,
-            firstID: firstID, images: isFirst ? batch.images : batch.images[0..<0], out: out)
+            firstID: firstID, scale: scale, images: isFirst ? batch.images : batch.images[0..<0], out: out)
         collective?.sum(out)
+    }
+}
+
+extension Float {
+    /// The nearest number that bf16 holds, ties to even; of a finite number.
+    fileprivate var roundedToBF16: Float {
+        let bits = bitPattern
+        // Safe: the sign and an exponent below that of infinity leave room for the carry.
+        return Float(bitPattern: (bits &+ 0x7fff &+ (bits >> 16 & 1)) & 0xffff_0000)
     }
 }

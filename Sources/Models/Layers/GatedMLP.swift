@@ -1,18 +1,19 @@
 import Tensors
 
-/// down(silu(gate(x)) · up(x)).
+/// down(act(gate(x)) · up(x)), act being silu or a GELU.
 struct GatedMLP: Sendable {
     /// Gate beside up: [2 · intermediate, hidden].
     private let gateUp: Linear
     /// [hidden, intermediate].
     private let down: DividedLinear
+    private let gate: TextShape.Gate
     private let operators: any Operators
 
     /// Takes its matrices by the names of `shape`.
     init(_ loader: Loader, _ shape: TextShape) throws(ModelError) {
         try self.init(
             loader, gateUp: shape.names.gateUp, down: shape.names.down, hidden: shape.hiddenSize,
-            intermediate: shape.intermediateSize, hasBias: shape.biases.contains(.mlp))
+            intermediate: shape.intermediateSize, hasBias: shape.biases.contains(.mlp), gate: shape.gate)
     }
 
     /// Takes `gateUp`, two matrices or one with the gate first, and `down`.
@@ -20,7 +21,9 @@ struct GatedMLP: Sendable {
     /// A rank's part of the intermediate size that is no multiple of eight is filled up with zeros, which change nothing.
     init(
         _ loader: Loader, gateUp: [String], down: String, hidden: Int, intermediate: Int, hasBias: Bool,
+        gate: TextShape.Gate = .silu,
     ) throws(ModelError) {
+        self.gate = gate
         operators = loader.device.operators
         let part = loader.filledPart(of: intermediate, step: 8)
         let size = 2 * intermediate / gateUp.count
@@ -47,7 +50,12 @@ struct GatedMLP: Sendable {
         let product = try workspace.take([rowCount, gateUp.outputCount / 2], operators.operandType)
         // [T, 2 · intermediate]
         let both = try workspace.take([rowCount, gateUp.outputCount], operators.operandType)
-        gateUp(x, epilogue: .siluMultiply(scratch: both), into: product)
+        let epilogue: LinearEpilogue =
+            switch gate {
+            case .silu: .siluMultiply(scratch: both)
+            case .tanhGELU: .geluMultiply(scratch: both)
+            }
+        gateUp(x, epilogue: epilogue, into: product)
         down(.rows(product), addingTo: residual)
     }
 }

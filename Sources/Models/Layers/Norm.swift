@@ -12,9 +12,12 @@ struct Norm: Sendable {
     private let kind: Kind
     private let operators: any Operators
 
-    /// A root-mean-square norm: takes `name.weight` [count].
-    init(rms loader: Loader, _ name: String, count: Int, epsilon: Float) throws(ModelError) {
-        kind = .rms(weight: try loader.vector("\(name).weight", shape: [count]), epsilon: epsilon)
+    /// A root-mean-square norm: takes `name.weight` [count], the weights less `shift`.
+    init(
+        rms loader: Loader, _ name: String, count: Int, epsilon: Float, shift: Float = 0,
+    ) throws(ModelError) {
+        kind = .rms(
+            weight: try loader.vector("\(name).weight", shape: [count], adding: shift), epsilon: epsilon)
         operators = loader.device.operators
     }
 
@@ -50,15 +53,39 @@ struct InputNorm: Sendable {
     private let weight: Tensor
     private let epsilon: Float
 
-    /// Takes `name.weight` [count].
-    init(_ loader: Loader, _ name: String, count: Int, epsilon: Float) throws(ModelError) {
-        weight = try loader.vector("\(name).weight", shape: [count])
+    /// Takes `name.weight` [count], the weights less `shift`.
+    init(
+        _ loader: Loader, _ name: String, count: Int, epsilon: Float, shift: Float = 0,
+    ) throws(ModelError) {
+        weight = try loader.vector("\(name).weight", shape: [count], adding: shift)
         self.epsilon = epsilon
     }
 
     /// What a product takes of `x`, f32 [T, C]; `scratch` is an operand [T, C].
     func callAsFunction(_ x: Tensor, scratch: Tensor) -> LinearInput {
         .rmsNorm(x, weight: weight, epsilon: epsilon, scratch: scratch)
+    }
+}
+
+/// A root-mean-square norm of what is added to the stream.
+struct OutputNorm: Sendable {
+    /// f32 [C].
+    private let weight: Tensor
+    private let epsilon: Float
+    private let operators: any Operators
+
+    /// Takes `name.weight` [count], the weights less `shift`.
+    init(
+        _ loader: Loader, _ name: String, count: Int, epsilon: Float, shift: Float = 0,
+    ) throws(ModelError) {
+        weight = try loader.vector("\(name).weight", shape: [count], adding: shift)
+        self.epsilon = epsilon
+        operators = loader.device.operators
+    }
+
+    /// Adds the norm of `x`, f32 [T, C], which is spent, to `stream`, f32 [T, C].
+    func callAsFunction(_ x: Tensor, addingTo stream: Tensor) {
+        operators.addNorm(x, weight: weight, epsilon: epsilon, to: stream)
     }
 }
 
