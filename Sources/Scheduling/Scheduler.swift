@@ -204,10 +204,13 @@ package struct Scheduler: Sendable {
     /// is at most `most`.
     private func uncut(_ request: Request, _ count: Int, atMost most: Int) -> Int {
         let end = request.storedCount + count
-        let cut = request.prompt.images.first { $0.start < end && end < $0.range.upperBound }
+        // Image tokens see those beside them, up to the next text.
+        let cut = request.prompt.images.lazy.flatMap(\.runs).first {
+            $0.lowerBound < end && end < $0.upperBound
+        }
         guard let cut else { return count }
-        guard cut.start <= request.storedCount else { return cut.start - request.storedCount }
-        let rest = cut.range.upperBound - request.storedCount
+        guard cut.lowerBound <= request.storedCount else { return cut.lowerBound - request.storedCount }
+        let rest = cut.upperBound - request.storedCount
         return rest <= most ? rest : 0
     }
 

@@ -239,7 +239,7 @@ struct SchedulerSimulation {
             }
             let end = sequence.start + sequence.tokens.count
             if limits.keepsPicturesTogether, let spans = asked[sequence.id]?.0.images,
-                spans.contains(where: { $0.start < end && end < $0.range.upperBound })
+                spans.contains(where: { $0.runs.contains { $0.lowerBound < end && end < $0.upperBound } })
             {
                 brokenRules.append("a step that ends within a picture")
             }
