@@ -6,13 +6,22 @@
 
 // Packed weights, and packed keys and values in attention, are panels of 32 columns:
 //   f32:  [panel][k][32] floats;
-//   bf16: [panel][k / 2][32] pairs (k, k + 1), the even k in the low half; an odd k is filled up with zero.
-// A step is a k (f32) or a pair (bf16). A block of m rows of the left side is packed as [step][m] units.
+//   bf16: [panel][k / 2][32] pairs (k, k + 1), the even k in the low half; an odd k is filled up with zero;
+//   int8: [panel][k / 4][32] fours of bytes, each 128 above its value, then [panel][32] floats, the scales.
+// A step is a k (f32), a pair (bf16) or a four (int8). A block of m rows of the left side is packed as [step][m]
+// units, in int8 with [m] scaled_row behind them.
 enum { panel_columns = 32 };
+
+// What turns the sum of a row's bytes with bytes of weights into their product: (sum - excess) * scale * that of
+// the weights.
+struct scaled_row {
+    float scale;
+    uint32_t excess;  // 128 * the sum of the row's bytes
+};
 
 static inline size_t vireo_panels(size_t n) { return (n + panel_columns - 1) / panel_columns; }
 static inline size_t vireo_steps(size_t k, enum vireo_type type) {
-    return type == vireo_type_f32 ? k : (k + 1) / 2;
+    return type == vireo_type_f32 ? k : type == vireo_type_int8 ? (k + 3) / 4 : (k + 1) / 2;
 }
 
 // Attention goes over its keys in blocks of so many, counted from the first.
@@ -43,7 +52,7 @@ static inline size_t vireo_attention_scratch(size_t rows, size_t head_dim) {
 
 struct vireo_kernels {
     // Most rows of a block, and bytes of a unit of packed rows, by type.
-    size_t block_rows, unit_bytes[2];
+    size_t block_rows, unit_bytes[4];
     // Packs rows [rows, k], `stride` apart, rounded to `type`.
     void (*pack_block)(
         const float *x, size_t stride, size_t rows, size_t k, enum vireo_type type, void *packed);
@@ -72,7 +81,7 @@ struct vireo_kernels {
 };
 
 extern const struct vireo_kernels vireo_kernels_portable, vireo_kernels_avx2, vireo_kernels_avx512,
-    vireo_kernels_avx512bf16;
+    vireo_kernels_avx512vnni, vireo_kernels_avx512bf16;
 
 // The table of a level, or of the best below it that this processor has.
 const struct vireo_kernels *vireo_kernels_of_level(int level);

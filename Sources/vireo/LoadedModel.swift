@@ -52,6 +52,11 @@ struct LoadedModel {
             vocabularyCount: description.text.vocabularyCount)
         try Self.check(description, on: devices[0])
         try Self.check(description, options.parallel, on: devices[0])
+        if options.quantType != "none", devices[0].isAsynchronous {
+            throw StartError(
+                "--quant_type \(options.quantType) is for --device cpu; a GPU keeps weights in bfloat16 in this version"
+            )
+        }
         let source: any TensorSource =
             options.loadFormat == "dummy"
             ? ModelFamilies.randomWeights(for: description, seed: 0) : try Checkpoint(folder: folder)
@@ -60,12 +65,12 @@ struct LoadedModel {
         let start = ContinuousClock.now
         let places = try options.collectives(devices, links)
         let bar = ProgressBar(total: source.byteCount), threads = try Environment.loaderThreads()
-        let (kept, elementType) = (description, options.elementType)
+        let (kept, elementType, textFormat) = (description, options.elementType, options.textFormat)
         ranks = try inParallel(count: devices.count, threads: devices.count) {
             (rank: Int) throws(ModelError) in
             let model = try ModelFamilies.load(
                 source, description: kept, device: devices[rank], elementType: elementType,
-                loaderThreads: threads,
+                textFormat: textFormat, loaderThreads: threads,
                 towers: TowerCollectives(
                     text: count > 1 ? places[rank].all : nil,
                     vision: count > towers ? places[rank].group : nil),

@@ -13,6 +13,13 @@ struct ModelOptions: ParsableArguments {
     )
     var dataType = "bfloat16"
 
+    @Option(
+        name: .flag("quant_type"),
+        help:
+            "none, or int8 (also called w8a8): round the text tower's weights to 8 bits while they load, on --device cpu. Embeddings and the vision tower stay as they are."
+    )
+    var quantType = "none"
+
     @Option(name: .flag("load_format"), help: "auto, or dummy for random weights in the checkpoint's shape.")
     var loadFormat = "auto"
 
@@ -50,7 +57,16 @@ struct ModelOptions: ParsableArguments {
         dataType == "float32" || dataType == "fp32" ? .f32 : .bf16
     }
 
+    /// What the weights of the text tower's products are kept in.
+    var textFormat: WeightFormat {
+        quantType == "int8" || quantType == "w8a8" ? .int8 : .plain(elementType)
+    }
+
     func validate() throws {
+        guard ["none", "int8", "w8a8"].contains(quantType) else {
+            throw ValidationError(
+                "--quant_type \(quantType) is not supported; it may be none, or int8 (also called w8a8)")
+        }
         guard ["bfloat16", "bf16", "float16", "fp16", "float32", "fp32"].contains(dataType) else {
             throw ValidationError("--data_type must be bfloat16, float16 or float32")
         }

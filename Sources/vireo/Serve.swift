@@ -40,7 +40,7 @@ struct Serve: AsyncParsableCommand {
         if model.parallel.nodeRank > 0 { return try follow(loaded, since: start) }
         let engine = try loaded.makeEngine(engine, elementType: model.elementType, store: store)
         if let store { try sharing.check(store, takesPictures: loaded.description.vision != nil) }
-        Console.error(Summary.line(loaded, engine, elementType: model.elementType))
+        Console.error(Summary.line(loaded, engine, model))
         LoggingSystem.bootstrap { StreamLogHandler.standardError(label: $0) }
         var configuration = http.configuration(modelFolder: model.modelFolder, loaded.description.generation)
         configuration.startArguments = startArguments

@@ -53,6 +53,10 @@ INLINE void product(
             }
             continue;
         }
+        if (type == vireo_type_int8) {
+            multiply_bytes(a, row_stride, words, sums, rows, vectors);
+            continue;
+        }
 #if HAS_DOT
 #pragma clang loop unroll(full)
         for (int r = 0; r < rows; r++) {
