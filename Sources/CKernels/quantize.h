@@ -2,6 +2,7 @@
 #ifndef VIREO_QUANTIZE_H
 #define VIREO_QUANTIZE_H
 
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -21,6 +22,27 @@ static inline struct steps steps_of(uint32_t largest, float most) {
     if (largest >= 0x7f800000) return (struct steps){size - size, 0};
     if (size < 0x1p-100f) return (struct steps){0, 0};
     return (struct steps){size / most, most / size};
+}
+
+// The nearest whole number of steps in a value.
+static inline int32_t steps_in(float value, struct steps steps) {
+    value = steps.per_unit == 0 ? 0 : value * steps.per_unit;
+    value = value + rounding_magic;
+    int32_t bits;
+    memcpy(&bits, &value, 4);
+    return bits - rounding_bits;
+}
+
+// The bits of the largest size among values.
+static inline uint32_t largest_size(const float *values, size_t count) {
+    uint32_t largest = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t size;
+        memcpy(&size, &values[i], 4);
+        size &= 0x7fffffff;
+        largest = size > largest ? size : largest;
+    }
+    return largest;
 }
 
 #endif

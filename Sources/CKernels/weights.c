@@ -5,8 +5,7 @@
 #include "quantize.h"
 
 size_t vireo_packed_byte_count(size_t n, size_t k, enum vireo_type type) {
-    size_t scales = type == vireo_type_int8 ? 1 : 0;
-    return vireo_panels(n) * (vireo_steps(k, type) + scales) * panel_columns * 4;
+    return vireo_panels(n) * vireo_steps(k, type) * panel_columns * 4;
 }
 
 static size_t byte_count(enum vireo_type type) { return type == vireo_type_f32 ? 4 : 2; }
@@ -38,7 +37,6 @@ struct packing {
     char *packed;
     enum vireo_type from, to;
     size_t k, first_row;
-    float *scales;  // behind the panels, for int8
 };
 
 // A row in pieces: converted in a buffer, then spread over its column of the panel.
@@ -64,73 +62,37 @@ static void pack_range(void *context, size_t begin, size_t end) {
     }
 }
 
-// `count` values of row `row` from k on, as f32.
-static void read_values(const struct packing *p, size_t row, size_t k, size_t count, float *values) {
-    p->kernels->convert(
-        p->source + (row * p->k + k) * byte_count(p->from), p->from, values, vireo_type_f32, count);
-}
-
-// The scale of a row, and how many of its steps are in one.
-static struct steps row_steps(const struct packing *p, size_t row) {
-    enum { piece = 512 };
-    float values[piece];
-    uint32_t largest = 0;
-    for (size_t k = 0; k < p->k; k += piece) {
-        size_t count = p->k - k < piece ? p->k - k : piece;
-        read_values(p, row, k, count, values);
-        for (size_t i = 0; i < count; i++) {
-            uint32_t size;
-            memcpy(&size, &values[i], 4);
-            size &= 0x7fffffff;
-            largest = size > largest ? size : largest;
-        }
-    }
-    return steps_of(largest, 127);
-}
-
+// Rows in groups of 64 of their values.
 static void quantize_range(void *context, size_t begin, size_t end) {
     struct packing *p = context;
-    enum { piece = 512 };
-    float values[piece];
-    size_t steps = vireo_steps(p->k, p->to);
-    // As above, but a panel at a time, so that there is a bound on the rows whose scales are at hand.
-    for (size_t first = begin; first < end; first += panel_columns) {
-        size_t last = end - first < panel_columns ? end : first + panel_columns;
-        struct steps found[panel_columns];
-        for (size_t row = first; row < last; row++) {
-            found[row - first] = row_steps(p, row);
-            p->scales[p->first_row + row] = found[row - first].size;
-        }
-        for (size_t k = 0; k < p->k; k += piece) {
-            size_t count = p->k - k < piece ? p->k - k : piece;
-            for (size_t row = first; row < last; row++) {
-                size_t n = p->first_row + row;
-                float per_unit = found[row - first].per_unit;
-                read_values(p, row, k, count, values);
-                memset(values + count, 0, (piece - count) * sizeof(float));
-                size_t word = (n / panel_columns * steps + k / 4) * panel_columns + n % panel_columns;
-                char *column = p->packed + word * 4;
-                for (size_t i = 0; i < count; i += 4) {
-                    uint8_t four[4];
-                    for (size_t j = 0; j < 4; j++) {
-                        float value = per_unit == 0 ? 0 : values[i + j] * per_unit;
-                        value = value + rounding_magic;
-                        int32_t bits;
-                        memcpy(&bits, &value, 4);
-                        four[j] = (uint8_t)(bits - rounding_bits + 128);
-                    }
-                    memcpy(column + i * panel_columns, four, 4);
-                }
+    bool nibbles = p->to == vireo_type_int4;
+    size_t steps = vireo_steps(p->k, p->to), per_group = nibbles ? int4_steps : int8_steps;
+    int32_t above = nibbles ? 8 : 128;
+    for (size_t k = 0; k < p->k; k += group_values) {
+        size_t count = p->k - k < group_values ? p->k - k : group_values;
+        for (size_t row = begin; row < end; row++) {
+            size_t n = p->first_row + row, step = k / group_values * per_group;
+            uint32_t *column =
+                (uint32_t *)p->packed + (n / panel_columns * steps + step) * panel_columns + n % panel_columns;
+            float values[group_values] = {};
+            p->kernels->convert(
+                p->source + (row * p->k + k) * byte_count(p->from), p->from, values, vireo_type_f32, count);
+            struct steps found = steps_of(largest_size(values, group_values), nibbles ? 7 : 127);
+            for (size_t i = 0; i < group_values; column += panel_columns) {
+                uint32_t word = 0;
+                // Of eights the second four lies in the upper halves of the bytes.
+                for (size_t j = 0; j < (nibbles ? 8 : 4); j++, i++)
+                    word |= (uint32_t)(steps_in(values[i], found) + above) << (j % 4 * 8 + j / 4 * 4);
+                *column = word;
             }
+            memcpy(column, &found.size, 4);
         }
     }
 }
 
 void vireo_pack_rows(
     vireo_pool *pool, const void *source, enum vireo_type from, size_t rows, size_t k, size_t first_row,
-    size_t all_rows, void *packed, enum vireo_type to) {
-    float *scales = (float *)packed + vireo_panels(all_rows) * vireo_steps(k, to) * panel_columns;
-    struct packing packing = {vireo_pool_kernels(pool), source, packed, from, to, k, first_row, scales};
-    vireo_parallel(
-        pool, rows, panel_columns, to == vireo_type_int8 ? quantize_range : pack_range, &packing);
+    void *packed, enum vireo_type to) {
+    struct packing packing = {vireo_pool_kernels(pool), source, packed, from, to, k, first_row};
+    vireo_parallel(pool, rows, panel_columns, to >= vireo_type_int8 ? quantize_range : pack_range, &packing);
 }

@@ -5,7 +5,7 @@ import Tensors
 final class PackedWeights: LinearWeights {
     let outputCount: Int
     let inputCount: Int
-    /// The kernels' word for bf16, f32 or int8.
+    /// The kernels' word for bf16, f32, int8 or int4.
     let type: vireo_type
     /// The panels.
     let panels: Storage
@@ -31,12 +31,8 @@ final class PackedWeights: LinearWeights {
         case .plain(.bf16): type = vireo_type_bf16
         case .plain(let elementType):
             throw .unsupportedConversion(from: first.elementType, to: elementType)
-        case .int8:
-            guard inputCount <= vireo_int8_limit else {
-                throw .failed(
-                    "int8 weights are for rows of up to \(vireo_int8_limit) values, not \(inputCount)")
-            }
-            type = vireo_type_int8
+        case .int8: type = vireo_type_int8
+        case .int4: type = vireo_type_int4
         }
         outputCount = parts.reduce(0) { $0 + $1.shape.rowCount }
         panels = try device.allocate(byteCount: vireo_packed_byte_count(outputCount, inputCount, type))
@@ -51,7 +47,7 @@ final class PackedWeights: LinearWeights {
             let rowCount = part.shape.rowCount
             // Safe: the panels were sized for all rows; the kernel asks the source for no alignment.
             unsafe vireo_pack_rows(
-                pool.handle, part.bytes, from, rowCount, inputCount, row, outputCount,
+                pool.handle, part.bytes, from, rowCount, inputCount, row,
                 UnsafeMutableRawPointer(bitPattern: panels.address), type)
             row += rowCount
         }

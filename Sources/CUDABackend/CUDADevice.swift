@@ -192,9 +192,10 @@ package final class CUDADevice: Device, @unchecked Sendable {
         switch format {
         case .plain(.bf16): break
         case .plain(let elementType): throw .unsupportedConversion(from: .bf16, to: elementType)
-        case .int8:
+        case .int8, .int4:
             throw .failed(
-                "a GPU keeps weights in bfloat16 in this version; int8 weights are for --device cpu")
+                "a GPU keeps weights in bfloat16 in this version; \(format.name) weights are for --device cpu"
+            )
         }
     }
 

@@ -60,6 +60,13 @@ package struct Loader: Sendable {
         return loader
     }
 
+    /// The same loader for the head, whose small errors are those of the logits: it has no less than 8 bits.
+    var forHead: Loader {
+        var loader = self
+        if format == .int4 { loader.format = .int8 }
+        return loader
+    }
+
     private func dividing(over collective: (any Collective)?) -> Loader {
         var loader = self
         loader.collective = collective

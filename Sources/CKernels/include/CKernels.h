@@ -16,11 +16,15 @@ enum vireo_level {
     vireo_level_avx512bf16 = 4,
 };
 
-// Floating-point element types, and what else weights of products can be: int8 has a scale for each row of the
-// weights, and rows of the left side are rounded to 8 bits each with a scale of its own.
-enum vireo_type { vireo_type_f32 = 0, vireo_type_bf16 = 1, vireo_type_f16 = 2, vireo_type_int8 = 3 };
-// The most values in a row of int8 weights: sums of 32 bits hold the products of so many.
-enum { vireo_int8_limit = 131072 };
+// Floating-point element types, and what else weights of products can be: int8 and int4 have
+// a scale for each 64 values of a row. Rows of the left side are then rounded to 8 bits, likewise.
+enum vireo_type {
+    vireo_type_f32 = 0,
+    vireo_type_bf16 = 1,
+    vireo_type_f16 = 2,
+    vireo_type_int8 = 3,
+    vireo_type_int4 = 4,
+};
 
 // Threads that share out the tasks of one call, the kernels they use, and their scratch memory.
 typedef struct vireo_pool vireo_pool;
@@ -47,12 +51,12 @@ void vireo_convert(
     vireo_pool *pool, const void *source, enum vireo_type from, void *target, enum vireo_type to,
     size_t count);
 
-// Bytes of packed weights [n, k] in `type` (f32, bf16 or int8).
+// Bytes of packed weights [n, k] in `type` (not f16).
 size_t vireo_packed_byte_count(size_t n, size_t k, enum vireo_type type);
-// Packs source [rows, k] as the rows from `first_row` on of zeroed packed weights [all_rows, k] of type `to`.
+// Packs source [rows, k] as the rows from `first_row` on of zeroed packed weights of type `to`.
 void vireo_pack_rows(
     vireo_pool *pool, const void *source, enum vireo_type from, size_t rows, size_t k, size_t first_row,
-    size_t all_rows, void *packed, enum vireo_type to);
+    void *packed, enum vireo_type to);
 
 // What follows a product.
 enum vireo_epilogue {

@@ -1,7 +1,7 @@
-// Products of rows and weights in 8 bits: their sums are whole numbers of 32 bits, the same at all levels.
+// Products of rows in 8 bits and weights in 8 or 4: sums of 64 are whole numbers, the same at all levels.
 //
 // The dot product of fours multiplies bytes without a sign by bytes with one, so the weights are stored 128 above
-// their values, and what that adds to a sum, 128 times the sum of the row, is taken away in the end.
+// their values (in 4 bits 8), and what that adds to a sum, 128 times the sum of the row's, is taken away again.
 
 #include "../quantize.h"
 
@@ -32,6 +32,12 @@ INLINE vuint all_pairs(const int16_t *pair) {
     return word - (vuint){};
 }
 #endif
+
+INLINE int32_t sum_integers(vint v) {
+    int32_t total = 0;
+    for (int lane = 0; lane < LANES; lane++) total += v[lane];
+    return total;
+}
 
 // One step: sums[r, v] += the four of row r times those of the columns in words[v]; the sums are whole numbers.
 INLINE void multiply_bytes(
@@ -68,49 +74,91 @@ INLINE void multiply_bytes(
 #endif
 }
 
-// Packs a row of k values in 8 bits as the units at units[0], units[rows], units[2 * rows], ...
-static struct scaled_row pack_bytes(const float *x, size_t k, int8_unit *units, size_t rows) {
-    vuint sizes = {};
-    FOR_VECTORS(
-        k, vuint size = load_words(x + i) & 0x7fffffff;
-        sizes = (sizes & (vuint)(sizes > size)) | (size & ~(vuint)(sizes > size)),
-        vuint size = (vuint)load_some(x + i, some, 0) & 0x7fffffff;
-        sizes = (sizes & (vuint)(sizes > size)) | (size & ~(vuint)(sizes > size)));
-    uint32_t largest = 0;
-    for (int lane = 0; lane < LANES; lane++) largest = sizes[lane] > largest ? sizes[lane] : largest;
-    struct steps steps = steps_of(largest, 127);
-    vint sum = {};
-    for (size_t i = 0; i < k; i += 4 * LANES) {
-        size_t left = k - i < 4 * LANES ? k - i : 4 * LANES;
-        int8_t bytes[4 * LANES] = {};
-        for (size_t part = 0; part < left; part += LANES) {
-            vfloat value = load_some(x + i + part, left - part < LANES ? left - part : LANES, 0);
-            value = steps.per_unit == 0 ? all(0) : value * steps.per_unit;
+// c[r, n] = sum over groups of 64 of (the sum of bytes times those of the weights - the row's excess) * the scale of
+// the weights * the scale of the row.
+//
+// Multiplications and additions are apart and in the order of the groups, so that all levels agree.
+INLINE void multiply_groups(
+    size_t steps, const char *a, const char *const *columns, float *c, size_t c_stride, enum vireo_type type,
+    const int rows, const int vectors) {
+    enum { step_size = panel_columns * 4 };
+    size_t per_group = type == vireo_type_int4 ? int4_steps : int8_steps;
+    for (size_t step = 0; step < steps; step++) {
+        bool first = step == 0;
+        vfloat sums[LANES == 16 ? 24 : 12] = {};
+        for (size_t end = step + per_group - 1; step < end; step++) {
+            vuint words[8], part[8];
+#pragma clang loop unroll(full)
+            for (int v = 0; v < vectors; v++) {
+                words[v] = load_words(columns[v] + step * step_size);
+                part[v] = type == vireo_type_int4 ? words[v] & 0x0f0f0f0f : words[v];
+            }
+            multiply_bytes(a, sizeof(int8_unit), part, sums, rows, vectors);
+            a += rows * sizeof(int8_unit);
+            if (type == vireo_type_int8) continue;
+#pragma clang loop unroll(full)
+            for (int v = 0; v < vectors; v++) part[v] = words[v] >> 4 & 0x0f0f0f0f;
+            multiply_bytes(a, sizeof(int8_unit), part, sums, rows, vectors);
+            a += rows * sizeof(int8_unit);
+        }
+#pragma clang loop unroll(full)
+        for (int r = 0; r < rows; r++) {
+            struct group_end end;
+            memcpy(&end, a + r * sizeof end, sizeof end);
+#pragma clang loop unroll(full)
+            for (int v = 0; v < vectors; v++) {
+                vint sum = (vint)((vuint)sums[r * vectors + v] - end.excess);
+                vfloat value = __builtin_convertvector(sum, vfloat);
+                value = value * load((const float *)(columns[v] + step * step_size));
+                value = value * end.scale;
+                float *place = c + r * c_stride + v * LANES;
+                if (!first) value = load(place) + value;
+                store(place, value);
+            }
+        }
+        a += rows * sizeof(struct group_end);
+    }
+}
+
+// Packs row `row` of `rows` of k values in 8 bits.
+static void
+pack_bytes(const float *x, size_t k, enum vireo_type type, void *packed, size_t rows, size_t row) {
+    int8_unit *units = packed;
+    for (size_t i = 0; i < k; i += group_values) {
+        _Alignas(64) float values[group_values];
+        size_t count = k - i < group_values ? k - i : group_values;
+        memcpy(values, x + i, count * 4);
+        memset(values + count, 0, (group_values - count) * 4);
+        vuint sizes = {};
+        for (size_t j = 0; j < group_values; j += LANES) {
+            vuint size = load_words(values + j) & 0x7fffffff;
+            vuint less = (vuint)(sizes < size);
+            sizes = (sizes & ~less) | (size & less);
+        }
+        uint32_t largest = 0;
+        for (int lane = 0; lane < LANES; lane++) largest = sizes[lane] > largest ? sizes[lane] : largest;
+        struct steps steps = steps_of(largest, 127);
+        int8_t bytes[group_values];
+        vint sum = {};
+        for (size_t j = 0; j < group_values; j += LANES) {
+            vfloat value = steps.per_unit == 0 ? all(0) : load(values + j) * steps.per_unit;
             value = value + rounding_magic;
             vint rounded = (vint)value - rounding_bits;
             sum += rounded;
             vbytes narrow = __builtin_convertvector(rounded, vbytes);
-            memcpy(bytes + part, &narrow, sizeof narrow);
+            memcpy(bytes + j, &narrow, sizeof narrow);
         }
-        for (size_t unit = 0; unit < (left + 3) / 4; unit++) {
+        for (size_t unit = 0; unit < group_units; unit++) {
             const int8_t *four = bytes + unit * 4;
-            int8_unit *target = units + (i / 4 + unit) * rows;
 #if HAS_VNNI
-            memcpy(target, four, 4);
+            memcpy(&units[unit * rows + row], four, 4);
 #else
-            *target = (int8_unit){{four[0], four[2]}, {four[1], four[3]}};
+            units[unit * rows + row] = (int8_unit){{four[0], four[2]}, {four[1], four[3]}};
 #endif
         }
-    }
-    int32_t total = 0;
-    for (int lane = 0; lane < LANES; lane++) total += sum[lane];
-    return (struct scaled_row){steps.size, (uint32_t)total * 128};
-}
-
-// Sums of bytes become products, in place: `count`, a multiple of 32, of one row.
-INLINE void scale_sums(float *sums, size_t count, struct scaled_row row, const float *scales) {
-    for (size_t i = 0; i < count; i += LANES) {
-        vint sum = (vint)(load_words(sums + i) - row.excess);
-        store(sums + i, __builtin_convertvector(sum, vfloat) * (load(scales + i) * row.scale));
+        struct group_end *ends = (struct group_end *)(units + group_units * rows);
+        uint32_t above = type == vireo_type_int8 ? 128 : 8;
+        ends[row] = (struct group_end){steps.size, (uint32_t)sum_integers(sum) * above};
+        units = (int8_unit *)(ends + rows);
     }
 }

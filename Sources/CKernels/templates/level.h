@@ -26,6 +26,7 @@ const struct vireo_kernels TABLE = {
             [vireo_type_f32] = 4,
             [vireo_type_bf16] = sizeof(bf16_unit),
             [vireo_type_int8] = sizeof(int8_unit),
+            [vireo_type_int4] = sizeof(int8_unit),
         },
     .pack_block = pack_block,
     .linear_block = linear_block,

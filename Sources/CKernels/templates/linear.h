@@ -38,21 +38,12 @@ static void linear_block(
     enum { tile_panels = 4, tile_columns = tile_panels * panel_columns };
     _Alignas(64) float tile[BLOCK_ROWS * tile_columns];
     size_t steps = vireo_steps(call->k, call->type);
-    // Both for int8 alone.
-    const float *scales = (const float *)call->weights + vireo_panels(call->n) * steps * panel_columns;
-    const struct scaled_row *ends = (const struct scaled_row *)((const int8_unit *)block + steps * rows);
     for (size_t panel = first; panel < last; panel += tile_panels) {
         size_t panels = last - panel < tile_panels ? last - panel : tile_panels;
         const char *weights = (const char *)call->weights + panel * steps * step_bytes;
         multiply(
             call->type, steps, packed, block, rows, weights, steps * step_bytes, panels, tile, tile_columns,
             false);
-        if (call->type == vireo_type_int8) {
-            for (size_t r = 0; r < rows; r++) {
-                scale_sums(
-                    tile + r * tile_columns, panels * panel_columns, ends[r], scales + panel * panel_columns);
-            }
-        }
         size_t column = panel * panel_columns, left = call->n - column;
         size_t count = left < panels * panel_columns ? left : panels * panel_columns;
         for (size_t r = 0; r < rows; r++) finish_row(call, tile + r * tile_columns, row + r, column, count);
