@@ -6,13 +6,30 @@
 
 // Packed weights, and packed keys and values in attention, are panels of 32 columns:
 //   f32:  [panel][k][32] floats;
-//   bf16: [panel][k / 2][32] pairs (k, k + 1), the even k in the low half; an odd k is filled up with zero.
-// A step is a k (f32) or a pair (bf16). A block of m rows of the left side is packed as [step][m] units.
-enum { panel_columns = 32 };
+//   bf16: [panel][k / 2][32] pairs (k, k + 1), the even k in the low half; an odd k is filled up with zero;
+//   int8: [panel][k / 64][17][32] words: fours of bytes, each 128 above its value; then floats, the
+//   scales of these 64;
+//   int4: [panel][k / 64][9][32] words: eights of nibbles, each 8 above its value, with k to k + 3 in the low ones
+//   of the bytes and k + 4 to k + 7 in the high ones; then floats, likewise.
+// A step is a k (f32), a pair (bf16), or a row of 32 words (int8, int4). A block of m rows of the left side
+// is packed as [step][m] units; for int8 and int4 as [k / 64] of [16][m] units, fours of bytes, and [m] group_end.
+enum { panel_columns = 32, group_values = 64, group_units = 16, int8_steps = 17, int4_steps = 9 };
+
+// Of 64 values of a row: what turns the sum of their bytes with those of weights into their product is
+// (sum - excess) * scale.
+struct group_end {
+    float scale;
+    uint32_t excess;  // the sum of the bytes times what the weights are stored above their values
+};
 
 static inline size_t vireo_panels(size_t n) { return (n + panel_columns - 1) / panel_columns; }
 static inline size_t vireo_steps(size_t k, enum vireo_type type) {
-    return type == vireo_type_f32 ? k : (k + 1) / 2;
+    switch (type) {
+        case vireo_type_f32: return k;
+        case vireo_type_int8: return (k + group_values - 1) / group_values * int8_steps;
+        case vireo_type_int4: return (k + group_values - 1) / group_values * int4_steps;
+        default: return (k + 1) / 2;
+    }
 }
 
 // Attention goes over its keys in blocks of so many, counted from the first.
@@ -45,7 +62,7 @@ static inline size_t vireo_attention_scratch(size_t rows, size_t head_dim) {
 
 struct vireo_kernels {
     // Most rows of a block, and bytes of a unit of packed rows, by type.
-    size_t block_rows, unit_bytes[2];
+    size_t block_rows, unit_bytes[5];
     // Packs rows [rows, k], `stride` apart, rounded to `type`.
     void (*pack_block)(
         const float *x, size_t stride, size_t rows, size_t k, enum vireo_type type, void *packed);
@@ -75,9 +92,15 @@ struct vireo_kernels {
 };
 
 extern const struct vireo_kernels vireo_kernels_portable, vireo_kernels_avx2, vireo_kernels_avx512,
-    vireo_kernels_avx512bf16;
+    vireo_kernels_avx512vnni, vireo_kernels_avx512bf16;
 
 // The table of a level, or of the best below it that this processor has.
 const struct vireo_kernels *vireo_kernels_of_level(int level);
+
+// Bytes of a packed row of the left side; `unit` is the size of its units.
+static inline size_t vireo_row_bytes(size_t k, enum vireo_type type, size_t unit) {
+    if (type < vireo_type_int8) return vireo_steps(k, type) * unit;
+    return (k + group_values - 1) / group_values * (group_units * unit + sizeof(struct group_end));
+}
 
 #endif

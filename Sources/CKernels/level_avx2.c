@@ -11,6 +11,7 @@
 #define BLOCK_ROWS 6
 #define HAS_FMA 1
 #define HAS_DOT 0
+#define HAS_VNNI 0
 #define TABLE vireo_kernels_avx2
 #include "templates/level.h"
 #pragma clang attribute pop

@@ -12,6 +12,7 @@
 #define BLOCK_ROWS 12
 #define HAS_FMA 1
 #define HAS_DOT 0
+#define HAS_VNNI 0
 #define TABLE vireo_kernels_avx512
 #include "templates/level.h"
 #pragma clang attribute pop

@@ -1,4 +1,4 @@
-// AVX-512 with the dot product of bf16 pairs.
+// AVX-512 with the dot products of bf16 pairs and of fours of bytes.
 #if defined(__x86_64__)
 #include <immintrin.h>
 #include <math.h>
@@ -7,11 +7,12 @@
 #include "half.h"
 #include "kernels.h"
 #pragma clang attribute push(                                                                                \
-    __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,fma"))), apply_to = function)
+    __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512bf16,fma"))), apply_to = function)
 #define LANES 16
 #define BLOCK_ROWS 12
 #define HAS_FMA 1
 #define HAS_DOT 1
+#define HAS_VNNI 1
 #define TABLE vireo_kernels_avx512bf16
 #include "templates/level.h"
 #pragma clang attribute pop

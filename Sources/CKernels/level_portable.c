@@ -3,5 +3,6 @@
 #define BLOCK_ROWS 6
 #define HAS_FMA 0
 #define HAS_DOT 0
+#define HAS_VNNI 0
 #define TABLE vireo_kernels_portable
 #include "templates/level.h"

@@ -51,7 +51,7 @@ void vireo_linear(vireo_pool *pool, const struct vireo_linear_call *call) {
         .kernels = kernels,
         .blocks = (call->m + kernels->block_rows - 1) / kernels->block_rows,
         .panels = vireo_panels(call->n),
-        .row_bytes = steps * kernels->unit_bytes[call->type],
+        .row_bytes = vireo_row_bytes(call->k, call->type, kernels->unit_bytes[call->type]),
     };
     linear.chunks = (linear.blocks + chunk_blocks - 1) / chunk_blocks;
     // Four tasks a thread even out the threads; but groups of four panels let few rows keep enough chains of

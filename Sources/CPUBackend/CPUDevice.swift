@@ -76,16 +76,16 @@ package final class CPUDevice: Device {
     }
 
     package func prepareLinear(
-        weights parts: [Tensor], bias: [Tensor], scale: Tensor?, elementType: ElementType,
+        weights parts: [Tensor], bias: [Tensor], scale: Tensor?, format: WeightFormat,
     ) throws(DeviceError) -> any LinearWeights {
         try PackedWeights(
-            parts: parts, bias: bias, scale: scale, elementType: elementType, device: self, pool: pool)
+            parts: parts, bias: bias, scale: scale, format: format, device: self, pool: pool)
     }
 
     package func makeExperts(
-        count: Int, width: Int, hidden: Int, elementType: ElementType,
+        count: Int, width: Int, hidden: Int, format: WeightFormat,
     ) throws(DeviceError) -> any ExpertWeights {
-        CPUExperts(count: count, width: width, hidden: hidden, elementType: elementType, device: self)
+        CPUExperts(count: count, width: width, hidden: hidden, format: format, device: self)
     }
 
     package func makeSampler(capacity: Int, vocabularyCount: Int) throws(DeviceError) -> any TokenSampler {

@@ -8,8 +8,10 @@ package enum CPULevel: Int32, Sendable, CaseIterable, Comparable {
     case avx2 = 1
     /// AVX-512 F, BW, VL and DQ.
     case avx512 = 2
-    /// AVX-512 with dot products of bf16 pairs.
-    case avx512bf16 = 3
+    /// AVX-512 with dot products of fours of bytes.
+    case avx512vnni = 3
+    /// AVX-512 with those and dot products of bf16 pairs.
+    case avx512bf16 = 4
 
     /// The best level of the processor this runs on.
     package static var best: CPULevel { CPULevel(rawValue: vireo_best_level()) ?? .portable }

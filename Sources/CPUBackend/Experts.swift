@@ -79,21 +79,21 @@ struct CPUExperts: ExpertWeights {
     private(set) var gateUp: [any LinearWeights] = []
     /// For each expert [H, I].
     private(set) var down: [any LinearWeights] = []
-    private let elementType: ElementType
+    private let format: WeightFormat
     private let device: CPUDevice
 
-    init(count: Int, width: Int, hidden: Int, elementType: ElementType, device: CPUDevice) {
+    init(count: Int, width: Int, hidden: Int, format: WeightFormat, device: CPUDevice) {
         self.count = count
         self.width = width
         self.hidden = hidden
-        self.elementType = elementType
+        self.format = format
         self.device = device
     }
 
     mutating func append(gateUp parts: [Tensor], down matrix: Tensor) throws(DeviceError) {
         gateUp.append(
-            try device.prepareLinear(weights: parts, bias: [], scale: nil, elementType: elementType))
+            try device.prepareLinear(weights: parts, bias: [], scale: nil, format: format))
         down.append(
-            try device.prepareLinear(weights: [matrix], bias: [], scale: nil, elementType: elementType))
+            try device.prepareLinear(weights: [matrix], bias: [], scale: nil, format: format))
     }
 }

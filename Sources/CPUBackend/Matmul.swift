@@ -33,7 +33,7 @@ extension CPUOperators {
         var call = unsafe vireo_linear_call()
         unsafe call.x = UnsafePointer(x.floats)
         unsafe call.weights = UnsafeRawPointer(bitPattern: weights.panels.address)
-        unsafe call.type = weights.elementType == .f32 ? vireo_type_f32 : vireo_type_bf16
+        unsafe call.type = weights.type
         unsafe call.m = rowCount
         unsafe call.n = weights.outputCount
         unsafe call.k = weights.inputCount

@@ -5,8 +5,8 @@ import Tensors
 final class PackedWeights: LinearWeights {
     let outputCount: Int
     let inputCount: Int
-    /// bf16 or f32.
-    let elementType: ElementType
+    /// The kernels' word for bf16, f32, int8 or int4.
+    let type: vireo_type
     /// The panels.
     let panels: Storage
     /// f32 [outputCount], if there is one.
@@ -18,19 +18,23 @@ final class PackedWeights: LinearWeights {
 
     /// Packs `parts`, each a host tensor [rows, K] of any floating-point type, one below another.
     init(
-        parts: [Tensor], bias biasParts: [Tensor], scale: Tensor?, elementType: ElementType,
+        parts: [Tensor], bias biasParts: [Tensor], scale: Tensor?, format: WeightFormat,
         device: CPUDevice,
         pool: WorkerPool,
     ) throws(DeviceError) {
         guard let first = parts.first else { preconditionFailure("weights have at least one part") }
         precondition(
             parts.allSatisfy { $0.shape.columnCount == first.shape.columnCount }, "parts of equal width")
-        guard elementType == .f32 || elementType == .bf16, let type = elementType.kernelType else {
-            throw .unsupportedConversion(from: first.elementType, to: elementType)
-        }
         inputCount = first.shape.columnCount
+        switch format {
+        case .plain(.f32): type = vireo_type_f32
+        case .plain(.bf16): type = vireo_type_bf16
+        case .plain(let elementType):
+            throw .unsupportedConversion(from: first.elementType, to: elementType)
+        case .int8: type = vireo_type_int8
+        case .int4: type = vireo_type_int4
+        }
         outputCount = parts.reduce(0) { $0 + $1.shape.rowCount }
-        self.elementType = elementType
         panels = try device.allocate(byteCount: vireo_packed_byte_count(outputCount, inputCount, type))
         bias = try PackedWeights.stack(biasParts, count: outputCount, device: device, pool: pool)
         self.scale = try PackedWeights.stack(
@@ -38,7 +42,7 @@ final class PackedWeights: LinearWeights {
         var row = 0
         for part in parts {
             guard let from = part.elementType.kernelType else {
-                throw .unsupportedConversion(from: part.elementType, to: elementType)
+                throw .unsupportedConversion(from: part.elementType, to: .f32)
             }
             let rowCount = part.shape.rowCount
             // Safe: the panels were sized for all rows; the kernel asks the source for no alignment.

@@ -152,9 +152,9 @@ package final class CUDADevice: Device, @unchecked Sendable {
     }
 
     package func prepareLinear(
-        weights parts: [Tensor], bias: [Tensor], scale: Tensor?, elementType: ElementType,
+        weights parts: [Tensor], bias: [Tensor], scale: Tensor?, format: WeightFormat,
     ) throws(DeviceError) -> any LinearWeights {
-        guard elementType == .bf16 else { throw .unsupportedConversion(from: .bf16, to: elementType) }
+        try Self.check(format)
         let rows = parts.reduce(0) { $0 + $1.shape.rowCount }, columns = parts.first?.shape.columnCount ?? 0
         let matrix = Tensor(
             try Self.storage(stream, byteCount: rows * columns * 2), shape: [rows, columns],
@@ -185,6 +185,18 @@ package final class CUDADevice: Device, @unchecked Sendable {
             }
         }
         return CUDAWeights(matrix: matrix, bias: vector, roundedBias: rounded)
+    }
+
+    /// Throws for weights that are not kept in bf16.
+    static func check(_ format: WeightFormat) throws(DeviceError) {
+        switch format {
+        case .plain(.bf16): break
+        case .plain(let elementType): throw .unsupportedConversion(from: .bf16, to: elementType)
+        case .int8, .int4:
+            throw .failed(
+                "a GPU keeps weights in bfloat16 in this version; \(format.name) weights are for --device cpu"
+            )
+        }
     }
 
     package func makeSampler(capacity: Int, vocabularyCount: Int) throws(DeviceError) -> any TokenSampler {

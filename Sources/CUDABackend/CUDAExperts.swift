@@ -48,9 +48,9 @@ struct CUDAExperts: ExpertWeights {
 
 extension CUDADevice {
     package func makeExperts(
-        count: Int, width: Int, hidden: Int, elementType: ElementType,
+        count: Int, width: Int, hidden: Int, format: WeightFormat,
     ) throws(DeviceError) -> any ExpertWeights {
-        guard elementType == .bf16 else { throw .unsupportedConversion(from: .bf16, to: elementType) }
+        try Self.check(format)
         // Now, while nothing is recorded and no rank waits for another.
         try kernels.experts.load()
         return try CUDAExperts(count: count, width: width, hidden: hidden, device: self)

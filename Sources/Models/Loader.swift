@@ -7,22 +7,29 @@ package struct Loader: Sendable {
     package let weights: Weights
     /// Where the weights go.
     package let device: any Device
-    /// What the weights of products become.
+    /// What tables, and the weights of products outside the text tower, become.
     package let elementType: ElementType
+    /// What the weights of products become.
+    private(set) var format: WeightFormat
     /// How many layers load at a time.
     package let threads: Int
     /// The ranks that the layers are divided over; nil where there is one.
     package private(set) var collective: (any Collective)?
     private let towers: TowerCollectives
+    private let textFormat: WeightFormat
 
     /// A loader at the root of `weights`, for layers that are not divided.
+    ///
+    /// With `textFormat` the weights of the text tower's products become that instead of `elementType`.
     package init(
-        weights: Weights, device: any Device, elementType: ElementType, threads: Int,
-        towers: TowerCollectives = TowerCollectives(),
+        weights: Weights, device: any Device, elementType: ElementType, textFormat: WeightFormat? = nil,
+        threads: Int, towers: TowerCollectives = TowerCollectives(),
     ) {
         self.weights = weights
         self.device = device
         self.elementType = elementType
+        format = .plain(elementType)
+        self.textFormat = textFormat ?? format
         self.threads = threads
         self.towers = towers
     }
@@ -30,15 +37,35 @@ package struct Loader: Sendable {
     /// The same loader at another place.
     package func at(_ weights: Weights) -> Loader {
         var loader = Loader(
-            weights: weights, device: device, elementType: elementType, threads: threads, towers: towers)
+            weights: weights, device: device, elementType: elementType, textFormat: textFormat,
+            threads: threads, towers: towers)
         loader.collective = collective
+        loader.format = format
         return loader
     }
 
     /// The same loader for the layers of the text tower.
-    package var forText: Loader { dividing(over: towers.text) }
+    package var forText: Loader {
+        var loader = dividing(over: towers.text)
+        loader.format = textFormat
+        return loader
+    }
     /// The same loader for the layers of the vision tower.
     package var forVision: Loader { dividing(over: towers.vision) }
+
+    /// The same loader for weights that stay as they are.
+    var plain: Loader {
+        var loader = self
+        loader.format = .plain(elementType)
+        return loader
+    }
+
+    /// The same loader for the head, whose small errors are those of the logits: it has no less than 8 bits.
+    var forHead: Loader {
+        var loader = self
+        if format == .int4 { loader.format = .int8 }
+        return loader
+    }
 
     private func dividing(over collective: (any Collective)?) -> Loader {
         var loader = self

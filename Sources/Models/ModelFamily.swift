@@ -65,11 +65,12 @@ package enum ModelFamilies {
 
     /// Loads the weights in `folder` as the model `description` says.
     ///
-    /// Weights of products become `elementType` (bf16 or f32). `loaderThreads` layers load at a time; `progress` hears
-    /// of every tensor, from any thread.
+    /// Weights of products become `elementType` (bf16 or f32), or in the text tower `textFormat` if it is not nil.
+    /// `loaderThreads` layers load at a time; `progress` hears of every tensor, from any thread.
     package static func load(
         folder: String, description: ModelDescription, device: any Device, elementType: ElementType,
-        loaderThreads: Int = 1, towers: TowerCollectives = TowerCollectives(),
+        textFormat: WeightFormat? = nil, loaderThreads: Int = 1,
+        towers: TowerCollectives = TowerCollectives(),
         progress: @escaping @Sendable (LoadProgress) -> Void = { _ in },
     ) throws(ModelError) -> any VisionLanguageModel {
         let checkpoint = try ModelError.wrapping { () throws(CheckpointError) in
@@ -77,21 +78,21 @@ package enum ModelFamilies {
         }
         return try load(
             checkpoint, description: description, device: device, elementType: elementType,
-            loaderThreads: loaderThreads, towers: towers, progress: progress)
+            textFormat: textFormat, loaderThreads: loaderThreads, towers: towers, progress: progress)
     }
 
     /// Loads the weights of any source, random ones among them.
     package static func load(
         _ source: any TensorSource, description: ModelDescription, device: any Device,
-        elementType: ElementType,
+        elementType: ElementType, textFormat: WeightFormat? = nil,
         loaderThreads: Int = 1, towers: TowerCollectives = TowerCollectives(),
         progress: @escaping @Sendable (LoadProgress) -> Void = { _ in },
     ) throws(ModelError) -> any VisionLanguageModel {
         let family = try family(of: description)
         let weights = Weights(source, progress: progress)
         let loader = Loader(
-            weights: weights, device: device, elementType: elementType, threads: loaderThreads,
-            towers: towers)
+            weights: weights, device: device, elementType: elementType, textFormat: textFormat,
+            threads: loaderThreads, towers: towers)
         let model = try family.load(description, loader)
         try ModelError.wrapping { () throws(CheckpointError) in
             try weights.finish { family.mayRemain($0, description) }

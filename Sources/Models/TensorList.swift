@@ -88,14 +88,14 @@ private struct NotingDevice: Device {
     }
 
     func prepareLinear(
-        weights parts: [Tensor], bias: [Tensor], scale: Tensor?, elementType: ElementType,
+        weights parts: [Tensor], bias: [Tensor], scale: Tensor?, format: WeightFormat,
     ) throws(DeviceError) -> any LinearWeights {
         Weights(
             outputCount: parts.reduce(0) { $0 + $1.shape[0] }, inputCount: parts.first?.shape.columnCount ?? 0
         )
     }
 
-    func makeExperts(count: Int, width: Int, hidden: Int, elementType: ElementType) -> any ExpertWeights {
+    func makeExperts(count: Int, width: Int, hidden: Int, format: WeightFormat) -> any ExpertWeights {
         Experts(count: count, width: width, hidden: hidden)
     }
 }

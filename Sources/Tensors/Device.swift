@@ -40,15 +40,15 @@ package protocol Device: Sendable {
     /// A copy of the floating-point host tensor `source` on the device, converted to `elementType`.
     func load(_ source: Tensor, as elementType: ElementType) throws(DeviceError) -> Tensor
     /// Prepares the weights of a product, see `LinearWeights`: `parts`, each a host tensor [rows, K], stacked on their
-    /// rows, in `elementType` (bf16 or f32). `bias` parts are stacked likewise, [rows] each; empty for none. `scale` is a
+    /// rows, in `format` (of plain ones bf16 or f32). `bias` parts are stacked likewise, [rows] each; empty for none. `scale` is a
     /// host tensor [all rows] for `LinearEpilogue.addToOutput` (layer scale); nil for ones.
     func prepareLinear(
-        weights parts: [Tensor], bias: [Tensor], scale: Tensor?, elementType: ElementType,
+        weights parts: [Tensor], bias: [Tensor], scale: Tensor?, format: WeightFormat,
     ) throws(DeviceError) -> any LinearWeights
     /// Room for the weights of `count` experts of `width` values within rows of `hidden`, a multiple of eight as the width is,
-    /// in `elementType` (bf16 or f32); to be appended one by one.
+    /// in `format` (of plain ones bf16 or f32); to be appended one by one.
     func makeExperts(
-        count: Int, width: Int, hidden: Int, elementType: ElementType,
+        count: Int, width: Int, hidden: Int, format: WeightFormat,
     ) throws(DeviceError) -> any ExpertWeights
     /// A sampler of up to `capacity` rows of `vocabularyCount` logits.
     func makeSampler(capacity: Int, vocabularyCount: Int) throws(DeviceError) -> any TokenSampler
@@ -123,6 +123,20 @@ extension Device {
     package var pictureOperators: (any PictureOperators)? { nil }
 
     package func learn(_ body: () throws(DeviceError) -> Void) throws(DeviceError) { try body() }
+
+    /// The same with plain weights.
+    package func prepareLinear(
+        weights parts: [Tensor], bias: [Tensor], scale: Tensor?, elementType: ElementType,
+    ) throws(DeviceError) -> any LinearWeights {
+        try prepareLinear(weights: parts, bias: bias, scale: scale, format: .plain(elementType))
+    }
+
+    /// The same with plain weights.
+    package func makeExperts(
+        count: Int, width: Int, hidden: Int, elementType: ElementType,
+    ) throws(DeviceError) -> any ExpertWeights {
+        try makeExperts(count: count, width: width, hidden: hidden, format: .plain(elementType))
+    }
 
     /// An uninitialised-looking (in fact zero-filled) tensor of its own storage.
     package func makeTensor(_ shape: Shape, _ elementType: ElementType) throws(DeviceError) -> Tensor {

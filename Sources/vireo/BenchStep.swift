@@ -47,7 +47,7 @@ struct BenchStep: AsyncParsableCommand {
         try model.parallel.checkOneNode(for: "bench")
         let loaded = try LoadedModel(model)
         let engine = try loaded.makeEngine(engine, elementType: model.elementType)
-        print(Summary.line(loaded, Replicas([engine]), elementType: model.elementType))
+        print(Summary.line(loaded, Replicas([engine]), model))
         try await LoadedModel.running(engine) {
             _ = try await measure(engine, loaded, batch: 1, output: 8)
             for batch in batchSizes {

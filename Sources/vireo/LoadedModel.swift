@@ -56,6 +56,11 @@ struct LoadedModel {
             vocabularyCount: description.text.vocabularyCount)
         try Self.check(description, on: devices[0])
         try Self.check(description, options.parallel, on: devices[0])
+        if options.quantType != "none", devices[0].isAsynchronous {
+            throw StartError(
+                "--quant_type \(options.quantType) is for --device cpu; a GPU keeps weights in bfloat16 in this version"
+            )
+        }
         let source: any TensorSource =
             options.loadFormat == "dummy"
             ? ModelFamilies.randomWeights(for: description, seed: 0) : try Checkpoint(folder: folder)
@@ -67,7 +72,7 @@ struct LoadedModel {
             try options.collectives(Array(devices[$0..<($0 + size)]), links)
         }
         let bar = ProgressBar(total: source.byteCount), threads = try Environment.loaderThreads()
-        let (kept, elementType) = (description, options.elementType)
+        let (kept, elementType, textFormat) = (description, options.elementType, options.textFormat)
         let processor = devices[0] as? CPUDevice
         let isShared = processor != nil && devices.allSatisfy { $0 as? CPUDevice === processor }
         let loadCount = isShared ? 1 : devices.count
@@ -75,7 +80,7 @@ struct LoadedModel {
             (rank: Int) throws(ModelError) in
             let model = try ModelFamilies.load(
                 source, description: kept, device: devices[rank], elementType: elementType,
-                loaderThreads: threads,
+                textFormat: textFormat, loaderThreads: threads,
                 towers: TowerCollectives(
                     text: count > 1 ? places[rank].all : nil,
                     vision: count > towers ? places[rank].group : nil),

@@ -13,6 +13,13 @@ struct ModelOptions: ParsableArguments {
     )
     var dataType = "bfloat16"
 
+    @Option(
+        name: .flag("quant_type"),
+        help:
+            "none, int8 (also called w8a8) or int4: round the text tower's weights to so many bits while they load, on --device cpu. Embeddings and the vision tower stay as they are; with int4 the head gets 8 bits. int4 costs small models much of their accuracy."
+    )
+    var quantType = "none"
+
     @Option(name: .flag("load_format"), help: "auto, or dummy for random weights in the checkpoint's shape.")
     var loadFormat = "auto"
 
@@ -50,7 +57,20 @@ struct ModelOptions: ParsableArguments {
         dataType == "float32" || dataType == "fp32" ? .f32 : .bf16
     }
 
+    /// What the weights of the text tower's products are kept in.
+    var textFormat: WeightFormat {
+        switch quantType {
+        case "int8", "w8a8": .int8
+        case "int4": .int4
+        default: .plain(elementType)
+        }
+    }
+
     func validate() throws {
+        guard ["none", "int8", "w8a8", "int4"].contains(quantType) else {
+            throw ValidationError(
+                "--quant_type \(quantType) is not supported; it may be none, int8 (also called w8a8) or int4")
+        }
         guard ["bfloat16", "bf16", "float16", "fp16", "float32", "fp32"].contains(dataType) else {
             throw ValidationError("--data_type must be bfloat16, float16 or float32")
         }

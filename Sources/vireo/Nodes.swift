@@ -45,9 +45,11 @@ extension ModelOptions {
         return ranks
     }
 
-    /// A digest that tells the checkpoint from others.
+    /// A digest that tells the checkpoint, and what its weights become, from others.
     private func digest(of source: any TensorSource) throws -> [UInt8] {
         let configuration = try Files.read("\(modelFolder)/config.json", atMost: 16 << 20) ?? []
-        return SHA256.digest(of: configuration + ((source as? Checkpoint)?.mark ?? Array(loadFormat.utf8)))
+        let format = Array(textFormat.name.utf8)
+        return SHA256.digest(
+            of: format + configuration + ((source as? Checkpoint)?.mark ?? Array(loadFormat.utf8)))
     }
 }

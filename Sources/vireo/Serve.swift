@@ -42,7 +42,7 @@ struct Serve: AsyncParsableCommand {
         if let store = stores.first {
             try sharing.check(store, takesPictures: loaded.description.vision != nil)
         }
-        Console.error(Summary.line(loaded, engine, elementType: model.elementType))
+        Console.error(Summary.line(loaded, engine, model))
         LoggingSystem.bootstrap { StreamLogHandler.standardError(label: $0) }
         var configuration = http.configuration(modelFolder: model.modelFolder, loaded.description.generation)
         configuration.startArguments = startArguments

@@ -17,6 +17,7 @@ extension ModelOptions {
     fileprivate var startArguments: [(String, JSONValue)] {
         [
             ("model_dir", .string(modelFolder)), ("data_type", .string(dataType)),
+            ("quant_type", .string(quantType)),
             ("load_format", .string(loadFormat)), ("chat_template", text(chatTemplate)),
             ("tokenizer_mode", .string(tokenizerMode)), ("eos_id", .array(endIDs.map(JSONValue.int))),
             ("max_tiles", number(maxTiles)), ("max_image_token_count", number(maxImageTokens)),

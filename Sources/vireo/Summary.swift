@@ -7,11 +7,11 @@ import Tensors
 /// What is told about a loaded model.
 enum Summary {
     /// One line: sizes, type, caches.
-    static func line(_ loaded: LoadedModel, _ engine: Replicas, elementType: ElementType) -> String {
+    static func line(_ loaded: LoadedModel, _ engine: Replicas, _ model: ModelOptions) -> String {
         let description = loaded.description
         let statistics = engine.statisticsOfEach()[0]
         var parts = [
-            "\(description.modelType) with \(description.textModelType)", elementType.rawValue,
+            "\(description.modelType) with \(description.textModelType)", weights(model),
             loaded.ranks.count > 1 ? "\(loaded.ranks.count) × \(loaded.device.name)" : loaded.device.name,
             "sequences up to \(engine.limits.maxSequenceLength) tokens",
             "\(statistics.totalPages * statistics.pageSize) tokens of cache",
@@ -51,6 +51,11 @@ enum Summary {
         lines.append(
             "end tokens          \(description.generation.endIDs.map(String.init).joined(separator: ", "))")
         return lines
+    }
+
+    private static func weights(_ model: ModelOptions) -> String {
+        let own = model.elementType.rawValue, text = model.textFormat.name
+        return own == text ? own : "\(own) with \(text) weights in the text tower"
     }
 
     private static func pictures(_ cut: ImageCut) -> String {

@@ -67,7 +67,7 @@ def test_divisions_that_do_not_come_out(flags, words):
 
 @pytest.mark.parametrize("flag, value", [
     ("--port", "70000"), ("--port", "x"), ("--mem_fraction", "1.5"), ("--cache_capacity", "-1"), ("--tp", "0"),
-    ("--data_type", "int3"), ("--max_tiles", "0"), ("--running_max_req_size", "0")])
+    ("--data_type", "int3"), ("--quant_type", "int3"), ("--max_tiles", "0"), ("--running_max_req_size", "0")])
 def test_values_out_of_range(flag, value):
     refused(run("serve", "--model_dir", MODEL, flag, value), flag.removeprefix("--"))
 

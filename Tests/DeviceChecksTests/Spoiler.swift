@@ -41,14 +41,14 @@ final class Spoiler: Device {
         try base.load(source, as: elementType)
     }
     func prepareLinear(
-        weights parts: [Tensor], bias: [Tensor], scale: Tensor?, elementType: ElementType,
+        weights parts: [Tensor], bias: [Tensor], scale: Tensor?, format: WeightFormat,
     ) throws(DeviceError) -> any LinearWeights {
-        try base.prepareLinear(weights: parts, bias: bias, scale: scale, elementType: elementType)
+        try base.prepareLinear(weights: parts, bias: bias, scale: scale, format: format)
     }
     func makeExperts(
-        count: Int, width: Int, hidden: Int, elementType: ElementType,
+        count: Int, width: Int, hidden: Int, format: WeightFormat,
     ) throws(DeviceError) -> any ExpertWeights {
-        try base.makeExperts(count: count, width: width, hidden: hidden, elementType: elementType)
+        try base.makeExperts(count: count, width: width, hidden: hidden, format: format)
     }
     func makeSampler(capacity: Int, vocabularyCount: Int) throws(DeviceError) -> any TokenSampler {
         SpoilingSampler(

@@ -12,26 +12,31 @@ import Tokenizers
 /// Models divided over ranks on the processor, against the reference's tokens.
 struct RankTests {
     /// The ranks of a fixture, with `towers` vision towers among them.
-    private func ranks(_ name: String, _ count: Int, towers: Int) throws -> [ModelRank] {
+    private func ranks(
+        _ name: String, _ count: Int, towers: Int, textFormat: WeightFormat? = nil,
+    ) throws -> [ModelRank] {
         let folder = Fixtures.folder(name), description = try ModelFamilies.describe(folder)
         return try ThreadCollective.ranks(count, inGroupsOf: count / towers).map { place in
             let device = CPUDevice(threadCount: 1, exact: true)
             let model = try ModelFamilies.load(
                 folder: folder, description: description, device: device, elementType: .f32,
+                textFormat: textFormat,
                 towers: TowerCollectives(text: place.all, vision: count > towers ? place.group : nil))
             return ModelRank(model: model, device: device, collective: place.all)
         }
     }
 
     private func engine(
-        _ name: String, _ count: Int, towers: Int, _ change: (inout EngineConfiguration) -> Void = { _ in },
+        _ name: String, _ count: Int, towers: Int, textFormat: WeightFormat? = nil,
+        _ change: (inout EngineConfiguration) -> Void = { _ in },
     ) throws -> Engine {
         var configuration = EngineConfiguration(elementType: .f32)
         configuration.cachedTokens = 8192
         configuration.imageCacheBytes = 16 << 20
         change(&configuration)
         return try Engine(
-            ranks: ranks(name, count, towers: towers), towerCount: towers, configuration: configuration,
+            ranks: ranks(name, count, towers: towers, textFormat: textFormat), towerCount: towers,
+            configuration: configuration,
             vocabularyCount: TestModel(name).prompts.tokenizer.vocabularyCount)
     }
 
@@ -54,6 +59,24 @@ struct RankTests {
             #expect(engine.failure == nil)
             await engine.shutDown(drainSeconds: 0)
         }
+    }
+
+    @Test func `int8 weights over ranks give tokens that the reference finds likely`() async throws {
+        var mixtures = 0
+        for name in QwenGoldenFile.models {
+            guard let (count, towers) = try divisions(name).first else { continue }
+            let model = try TestModel(name)
+            let engine = try engine(name, count, towers: towers, textFormat: .int8)
+            for golden in try QwenGoldenFile.of(name).cases {
+                let answer = try await Answer(of: golden, model, engine, topLogprobCount: 5)
+                #expect(answer.tokens.count == golden.greedyIds.count && answer.finish == .length)
+                #expect(answer.top.first?.contains(golden.greedyIds[0]) == true, "\(name), \(golden.name)")
+            }
+            #expect(engine.failure == nil)
+            await engine.shutDown(drainSeconds: 0)
+            mixtures += model.model.description.text.experts == nil ? 0 : 1
+        }
+        #expect(mixtures > 0)
     }
 
     @Test(arguments: QwenGoldenFile.models)

@@ -182,18 +182,21 @@ final class PagedDriver {
 
 /// A model of the fixtures on the CPU.
 enum FixtureModel {
-    static func driver(_ name: String, as elementType: ElementType) throws -> PagedDriver {
+    static func driver(
+        _ name: String, as elementType: ElementType, textFormat: WeightFormat? = nil,
+    ) throws -> PagedDriver {
         let description = try ModelFamilies.describe(Fixtures.folder(name))
-        return try driver(name, description, as: elementType)
+        return try driver(name, description, as: elementType, textFormat: textFormat)
     }
 
     static func driver(
         _ name: String, _ description: ModelDescription, as elementType: ElementType,
+        textFormat: WeightFormat? = nil,
     ) throws -> PagedDriver {
         let device = CPUDevice(threadCount: 2, exact: elementType == .f32)
         let model = try ModelFamilies.load(
             folder: Fixtures.folder(name), description: description, device: device, elementType: elementType,
-            loaderThreads: 3)
+            textFormat: textFormat, loaderThreads: 3)
         return try PagedDriver(model, device: device, elementType: elementType)
     }
 }

@@ -12,11 +12,19 @@ enum vireo_level {
     vireo_level_portable = 0,
     vireo_level_avx2 = 1,
     vireo_level_avx512 = 2,
-    vireo_level_avx512bf16 = 3,
+    vireo_level_avx512vnni = 3,
+    vireo_level_avx512bf16 = 4,
 };
 
-// Floating-point element types.
-enum vireo_type { vireo_type_f32 = 0, vireo_type_bf16 = 1, vireo_type_f16 = 2 };
+// Floating-point element types, and what else weights of products can be: int8 and int4 have
+// a scale for each 64 values of a row. Rows of the left side are then rounded to 8 bits, likewise.
+enum vireo_type {
+    vireo_type_f32 = 0,
+    vireo_type_bf16 = 1,
+    vireo_type_f16 = 2,
+    vireo_type_int8 = 3,
+    vireo_type_int4 = 4,
+};
 
 // Threads that share out the tasks of one call, the kernels they use, and their scratch memory.
 typedef struct vireo_pool vireo_pool;
@@ -45,7 +53,7 @@ void vireo_convert(
     vireo_pool *pool, const void *source, enum vireo_type from, void *target, enum vireo_type to,
     size_t count);
 
-// Bytes of packed weights [n, k] in `type` (f32 or bf16).
+// Bytes of packed weights [n, k] in `type` (not f16).
 size_t vireo_packed_byte_count(size_t n, size_t k, enum vireo_type type);
 // Packs source [rows, k] as the rows from `first_row` on of zeroed packed weights of type `to`.
 void vireo_pack_rows(

@@ -3,6 +3,7 @@
 //   BLOCK_ROWS  rows of the register block, beside two vectors of columns,
 //   HAS_FMA     whether multiply-and-add is one instruction,
 //   HAS_DOT     whether the dot product of bf16 pairs is,
+//   HAS_VNNI    whether that of fours of bytes is,
 //   TABLE       the name of the table to fill.
 #include <math.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include "../kernels.h"
 #include "vector.h"
 #include "rows.h"
+#include "bytes.h"
 #include "product.h"
 #include "products.h"
 #include "linear.h"
@@ -19,7 +21,13 @@
 
 const struct vireo_kernels TABLE = {
     .block_rows = BLOCK_ROWS,
-    .unit_bytes = {4, sizeof(bf16_unit)},
+    .unit_bytes =
+        {
+            [vireo_type_f32] = 4,
+            [vireo_type_bf16] = sizeof(bf16_unit),
+            [vireo_type_int8] = sizeof(int8_unit),
+            [vireo_type_int4] = sizeof(int8_unit),
+        },
     .pack_block = pack_block,
     .linear_block = linear_block,
     .attend = attend,

@@ -31,6 +31,10 @@ INLINE void product(
 #pragma clang loop unroll(full)
     for (int v = 0; v < vectors; v++)
         columns[v] = b + v / panel_vectors * panel_stride + v % panel_vectors * LANES * 4;
+    if (type >= vireo_type_int8) {
+        multiply_groups(steps, a, columns, c, c_stride, type, rows, vectors);
+        return;
+    }
 #pragma clang loop unroll(full)
     for (int r = 0; r < rows; r++) {
 #pragma clang loop unroll(full)

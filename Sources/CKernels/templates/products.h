@@ -16,11 +16,15 @@ typedef void (*product_function)(
 #define FUNCTIONS(rows, vectors)                                                                             \
     FUNCTION(packed_f32, rows, vectors, vireo_type_f32, 4, 4 * rows)                                         \
     FUNCTION(packed_bf16, rows, vectors, vireo_type_bf16, sizeof(bf16_unit), sizeof(bf16_unit) * rows)       \
+    FUNCTION(packed_int8, rows, vectors, vireo_type_int8, 0, 0)                                              \
+    FUNCTION(packed_int4, rows, vectors, vireo_type_int4, 0, 0)                                              \
     FUNCTION(spread_f32, rows, vectors, vireo_type_f32, spread_stride, 4)                                    \
     FUNCTION(spread_bf16, rows, vectors, vireo_type_bf16, spread_stride, sizeof(bf16_unit))
 #define ENTRY(rows, vectors)                                                                                 \
     [rows][vectors / 4] = {                                                                                  \
-        [packed] = {packed_f32_##rows##x##vectors, packed_bf16_##rows##x##vectors},                          \
+        [packed] = {packed_f32_##rows##x##vectors, packed_bf16_##rows##x##vectors,                           \
+                    [vireo_type_int8] = packed_int8_##rows##x##vectors,                                      \
+                    [vireo_type_int4] = packed_int4_##rows##x##vectors},                                     \
         [spread] = {spread_f32_##rows##x##vectors, spread_bf16_##rows##x##vectors},                          \
     },
 
@@ -36,7 +40,7 @@ typedef void (*product_function)(
 
 SHAPES(FUNCTIONS)
 // By rows, by two, four or eight vectors, by layout, by type.
-static const product_function products[BLOCK_ROWS + 1][3][2][2] = {SHAPES(ENTRY)};
+static const product_function products[BLOCK_ROWS + 1][3][2][5] = {SHAPES(ENTRY)};
 
 // The product with all of `panels` panels. Few rows make few chains of additions, so they take more columns
 // at once.
@@ -82,6 +86,10 @@ static void pack_row(const float *x, size_t k, enum vireo_type type, void *packe
 
 static void pack_block(
     const float *x, size_t stride, size_t rows, size_t k, enum vireo_type type, void *packed) {
+    if (type >= vireo_type_int8) {
+        for (size_t row = 0; row < rows; row++) pack_bytes(x + row * stride, k, type, packed, rows, row);
+        return;
+    }
     size_t unit = type == vireo_type_f32 ? 4 : sizeof(bf16_unit);
     for (size_t row = 0; row < rows; row++)
         pack_row(x + row * stride, k, type, (char *)packed + row * unit, rows);

@@ -11,7 +11,7 @@ package struct NodeTerms: Sendable, Hashable {
     package let towerCount: Int
     /// The type of weights and cache.
     package let elementType: ElementType
-    /// A digest of the checkpoint, 32 bytes.
+    /// A digest of the checkpoint and of what its weights become, 32 bytes.
     package let model: [UInt8]
     /// The program's version.
     package let program: String
@@ -51,7 +51,8 @@ package struct NodeTerms: Sendable, Hashable {
         }
         if other.model != model {
             return
-                "node \(node) has another checkpoint than node 0: put the same files into --model_dir on all nodes"
+                "node \(node) has another checkpoint than node 0, or another --quant_type: "
+                + "give all nodes the same files in --model_dir, and the same launch line"
         }
         guard (1..<nodeCount).contains(node) else {
             return "there is no node \(node) among \(nodeCount): --node_rank is from 0 to \(nodeCount - 1)"

@@ -13,14 +13,15 @@ struct Experts: Sendable {
 
     /// Takes `gate.weight`, and the experts' matrices one by one or, as some files have them, all together.
     init(_ loader: Loader, _ experts: ExpertShape, hidden: Int) throws(ModelError) {
-        router = try Linear(loader, "gate", outputs: experts.count, inputs: hidden, hasBias: false)
+        // Whose choice small errors would change.
+        router = try Linear(loader.plain, "gate", outputs: experts.count, inputs: hidden, hasBias: false)
         let below = loader["experts"], width = experts.intermediateSize
         // Filled up with zeros, which change nothing.
         let filled = loader.filledPart(of: width, step: 8), part = filled.range
         let stacks = try Stacks(below, experts, hidden: hidden)
         var weights = try ModelError.wrapping { () throws(DeviceError) in
             try loader.device.makeExperts(
-                count: experts.count, width: filled.width, hidden: hidden, elementType: loader.elementType)
+                count: experts.count, width: filled.width, hidden: hidden, format: loader.format)
         }
         for expert in 0..<experts.count {
             // [I, hidden] twice, and [hidden, I]

@@ -11,7 +11,7 @@ struct Head: Sendable {
 
     /// Takes over the host tensor `rows` [ids of this rank, hidden]; `parts` are the ids of all ranks.
     init(_ loader: Loader, rows: Tensor, parts: [Range<Int>]) throws(ModelError) {
-        linear = try Linear(loader, matrices: [rows])
+        linear = try Linear(loader.forHead, matrices: [rows])
         self.parts = parts
         collective = loader.collective
         operators = loader.device.operators

@@ -22,7 +22,7 @@ struct Linear: Sendable {
     ) throws(ModelError) {
         weights = try ModelError.wrapping { () throws(DeviceError) in
             try loader.device.prepareLinear(
-                weights: matrices, bias: biases, scale: scale, elementType: loader.elementType)
+                weights: matrices, bias: biases, scale: scale, format: loader.format)
         }
         operators = loader.device.operators
     }
