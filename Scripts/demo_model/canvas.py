@@ -345,7 +345,7 @@ class Canvas:
         rng, style = self.rng, self.rng.random()
         if self.progress < 0.08:
             return " ".join(self.word(5) for _ in range(rng.randint(1, 2)))
-        if style < 0.6:
+        if style < self.shares["sentences"]:
             text = rng.choice(self.assets.sentences)
             if len(text) > 40:
                 words, text = text.split(), ""

@@ -99,9 +99,9 @@ class Pool:
         self.uses[:] = -1  # not drawn yet
 
 
-def draw_forever(pools, shares, folder, tokenizer, worker, workers, seed, progress):
+def draw_forever(pools, shares, folder, tokenizer, worker, workers, seed, progress, sorts):
     os.nice(5)
-    renderer = Renderer(Assets(folder, "train"), seed)
+    renderer = Renderer(Assets(folder, "train"), seed, sorts)
     encoder = Encoder(tokenizer)
     rng = random.Random(seed + 1)
     mine = {g: list(range(worker, p.slots, workers)) for g, p in pools.items()}
@@ -141,9 +141,10 @@ def draw_forever(pools, shares, folder, tokenizer, worker, workers, seed, progre
 class Feeder:
     """Starts the workers (before CUDA is touched) and hands out batches as NumPy arrays."""
 
-    def __init__(self, batch, folder, tokenizer, workers, seed, depth=24):
+    def __init__(self, batch, folder, tokenizer, workers, seed, depth=24, sorts=(), progress=0.0):
         self.batch = batch
         self.progress = np.frombuffer(mmap.mmap(-1, 8), np.float64)  # the workers read it
+        self.progress[0] = progress
         self.pools = {g: Pool(g, max(workers, count * depth)) for g, count in batch.items()}
         shares = [count * (2.0 if g != "single" else 1) for g, count in batch.items()]
         context = multiprocessing.get_context("fork")
@@ -151,7 +152,7 @@ class Feeder:
             context.Process(
                 target=draw_forever,
                 daemon=True,
-                args=(self.pools, shares, folder, tokenizer, i, workers, seed * 1000 + i, self.progress),
+                args=(self.pools, shares, folder, tokenizer, i, workers, seed * 1000 + i, self.progress, sorts),
             )
             for i in range(workers)
         ]

@@ -13,6 +13,21 @@ from canvas import Canvas
 from questions import Questions
 from words import NUMBERS, joined, noun_phrase, plural, this_is
 
+SHARES = {
+    # of the samples of one tile
+    "naming": 0.26,
+    "scenes": 0.23,
+    "drawings": 0.06,
+    "reading": 0.32,
+    "captions": 0.03,
+    "charts": 0.02,
+    "landscapes": 0.08,
+    # of the samples of four tiles, and of the lines of text
+    "lines": 0.8,
+    "sentences": 0.6,
+}
+SINGLE = list(SHARES)[:7]
+
 
 @dataclass
 class Sample:
@@ -21,7 +36,11 @@ class Sample:
 
 
 class Renderer(Canvas, Questions):
-    """Draws samples of every sort."""
+    """Draws samples of every sort, in the shares of SHARES."""
+
+    def __init__(self, assets, seed, shares=()):
+        super().__init__(assets, seed)
+        self.shares = {**SHARES, **dict(shares)}
 
     # Charts and landscapes
 
@@ -330,22 +349,18 @@ class Renderer(Canvas, Questions):
 
     def single(self):
         """A sample of one picture that needs one tile."""
-        style = self.rng.random()
-        if style < 0.26:
-            return self.naming()
-        if style < 0.49:
-            picture, things, ground = self.scene()
+        (sort,) = self.rng.choices(SINGLE, [self.shares[name] for name in SINGLE])
+        if sort in ("scenes", "drawings"):
+            picture, things, ground = self.scene(drawings=sort == "drawings")
             return Sample([picture], self.scene_turns(things, ground))
-        if style < 0.55:
-            picture, things, ground = self.scene(drawings=True)
-            return Sample([picture], self.scene_turns(things, ground))
-        if style < 0.87:
-            return self.reading()
-        if style < 0.90:
-            return self.captioned()
-        if style < 0.92:
-            return self.chart()
-        return self.landscape()
+        draw = {
+            "naming": self.naming,
+            "reading": self.reading,
+            "captions": self.captioned,
+            "charts": self.chart,
+            "landscapes": self.landscape,
+        }
+        return draw[sort]()
 
     def wide(self, tiles):
         """A sample of one picture that needs this many tiles, the thumbnail counted: 3 or 4."""
@@ -359,7 +374,7 @@ class Renderer(Canvas, Questions):
         if columns * rows + 1 != tiles:
             return self.wide(tiles)
         style = rng.random()
-        if style < (0.8 if tiles == 4 else 0.45) and ratio > 0.45:
+        if style < (self.shares["lines"] if tiles == 4 else 0.45) and ratio > 0.45:
             return self.reading_line(size)
         if style < 0.62:
             return self.reading(size)

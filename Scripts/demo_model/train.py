@@ -6,7 +6,10 @@
 WORK holds SmolLM2-135M-Instruct.Q4_1.gguf, tokenizer.json and start.npz (see prepare.py), pictures.zip and fonts.zip
 (see pack.py) and, once made by text.py, text.npz. The learning rate follows the clock: warm-up, a plateau and a decay
 to zero at --seconds. What is learned (tower, projector, deltas) is saved as checkpoint.pt in WORK every --save seconds,
-and at the end.
+and at the end. To go on from what was learned, at a lower rate and with more to read:
+
+    train.py --work WORK --output OUT --seconds 400 --resume ../../DemoModel/weights.safetensors --start random \
+        --rate 0.4 --decay 0.98 --shares reading=0.5 naming=0.2 scenes=0.15
 """
 
 import argparse
@@ -24,6 +27,15 @@ import assemble
 import data
 import smollm2
 from assets import Assets
+from render import SHARES
+
+
+def share_of(text):
+    """A sort of picture and its share, from "reading=0.5"."""
+    name, number = text.split("=")
+    if name not in SHARES:
+        raise ValueError(name)
+    return name, float(number)
 
 
 def parsed():
@@ -31,6 +43,7 @@ def parsed():
     arguments.add_argument("--work", type=Path, required=True)
     arguments.add_argument("--output", type=Path, required=True)
     arguments.add_argument("--seconds", type=float, default=1200, help="training time, compilation excluded")
+    arguments.add_argument("--within", type=float, help="seconds in all, compilation included; shortens --seconds")
     arguments.add_argument("--save", type=float, default=240)
     arguments.add_argument("--workers", type=int, default=14, help="drawing processes for each GPU")
     arguments.add_argument("--single", type=int, default=96)
@@ -40,6 +53,11 @@ def parsed():
     arguments.add_argument("--patches", type=float, default=0.5, help="weight of the patches' classification")
     arguments.add_argument("--tokens", type=float, default=0.3, help="weight of the image tokens' classification")
     arguments.add_argument("--text", type=int, default=8)
+    arguments.add_argument("--text-weight", type=float, default=0.5, help="weight of the plain text's divergence")
+    arguments.add_argument(
+        "--shares", nargs="*", type=share_of, default=[], metavar="SORT=SHARE", help="how often what is drawn; see render.py"
+    )
+    arguments.add_argument("--rate", type=float, default=1.0, help="a factor of the four rates")
     arguments.add_argument("--tower-rate", type=float, default=2.5e-4)
     arguments.add_argument("--delta-rate", type=float, default=8e-4)
     arguments.add_argument("--projector-rate", type=float, default=1e-3)
@@ -66,7 +84,13 @@ def main():
     rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     batch = {"single": options.single, "pair": options.pair, "three": options.three, "four": options.four}
     feeder = data.Feeder(
-        batch, options.work, str(options.work / "tokenizer.json"), options.workers, options.seed * 100 + rank
+        batch,
+        options.work,
+        str(options.work / "tokenizer.json"),
+        options.workers,
+        options.seed * 100 + rank,
+        sorts=options.shares,
+        progress=1.0 if options.resume else 0.0,
     )
     import torch  # after the fork
     import torch.distributed as dist
@@ -121,6 +145,8 @@ def main():
         {"params": list(sorter.parameters()), "lr": 1e-3, "weight_decay": 0.0},
     ]
     adam = torch.optim.AdamW(groups, betas=(0.9, 0.97), eps=1e-8, fused=True)
+    for group in adam.param_groups[:-1]:
+        group["lr"] *= options.rate
     for group in adam.param_groups:
         group["base"] = group["lr"]
     parameters = [*net.parameters(), *sorter.parameters()]
@@ -209,6 +235,7 @@ def main():
 
     stream = batches()
     feeder.fill()
+    sorted_share = 1.0  # of the patches' loss: after a resumption it grows, since the sorter starts anew
     said = None
     if options.text:  # what the untouched model says about every text, as its last hidden states
         plain, said = net.llm.matrices(adapted=False), []
@@ -227,14 +254,14 @@ def main():
             patches, tokens = sorting(seen, features, marks)
         hidden = net.llm(net.splice(ids, features), net.llm.matrices(), parts, compiled_layer)
         answers = (losses(hidden[positions], net.llm.table, labels) * weight).sum() / weight.sum()
-        total = answers + options.patches * patches + options.tokens * tokens
+        total = answers + sorted_share * options.patches * patches + options.tokens * tokens
         result = [answers.detach(), patches.detach(), tokens.detach()]
         if spoken:
             positions, _, weight = spoken
             reference = said[chosen].flatten(0, 1)[positions - singles * data.SHORT]
             kl = (divergence(hidden[positions], reference, net.llm.table) * weight).sum() / weight.sum()
             result.append(kl.detach())
-            total = total + 0.5 * kl
+            total = total + options.text_weight * kl
         total.backward()
         return torch.stack(result)
 
@@ -273,6 +300,8 @@ def main():
         print(f"ready after {time.time() - begun:.0f} s; memory {used:.1f} GiB", flush=True)
     if world > 1:
         dist.barrier()
+    if options.within:
+        options.seconds = min(options.seconds, options.within - (time.time() - begun))
     start, saved, steps, shown = time.time(), time.time(), 0, []
     clock = torch.zeros(1, device=device)
     share = 0.0
@@ -282,7 +311,10 @@ def main():
             if world > 1:
                 dist.broadcast(clock, 0)
             share = clock.item()
-            feeder.progress[0] = share
+            if options.resume:
+                sorted_share = min(1.0, share / 0.1 + 1e-3)
+            else:
+                feeder.progress[0] = share
         factor = factor_at(share, options.decay)
         for group in adam.param_groups:
             group["lr"] = group["base"] * factor
