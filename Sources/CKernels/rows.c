@@ -66,28 +66,28 @@ void vireo_layer_norm(
     vireo_parallel(pool, rows, grain(columns), layer_norm, &r);
 }
 
-static void silu_multiply(void *context, size_t begin, size_t end) {
-    struct rows *r = context;
+struct gated {
+    void (*multiply)(const float *x, size_t columns, float *out);
+    const float *x;
+    size_t columns;
+    float *out;
+};
+
+static void multiply_gated(void *context, size_t begin, size_t end) {
+    struct gated *r = context;
     for (size_t row = begin; row < end; row++) {
-        r->kernels->silu_multiply(r->x + row * 2 * r->columns, r->columns, r->out + row * r->columns);
+        r->multiply(r->x + row * 2 * r->columns, r->columns, r->out + row * r->columns);
     }
 }
 
 void vireo_silu_multiply(vireo_pool *pool, const float *x, size_t rows, size_t columns, float *out) {
-    struct rows r = {.kernels = vireo_pool_kernels(pool), .x = x, .columns = columns, .out = out};
-    vireo_parallel(pool, rows, grain(columns), silu_multiply, &r);
-}
-
-static void gelu_multiply(void *context, size_t begin, size_t end) {
-    struct rows *r = context;
-    for (size_t row = begin; row < end; row++) {
-        r->kernels->gelu_multiply(r->x + row * 2 * r->columns, r->columns, r->out + row * r->columns);
-    }
+    struct gated r = {vireo_pool_kernels(pool)->silu_multiply, x, columns, out};
+    vireo_parallel(pool, rows, grain(columns), multiply_gated, &r);
 }
 
 void vireo_gelu_multiply(vireo_pool *pool, const float *x, size_t rows, size_t columns, float *out) {
-    struct rows r = {.kernels = vireo_pool_kernels(pool), .x = x, .columns = columns, .out = out};
-    vireo_parallel(pool, rows, grain(columns), gelu_multiply, &r);
+    struct gated r = {vireo_pool_kernels(pool)->gelu_multiply, x, columns, out};
+    vireo_parallel(pool, rows, grain(columns), multiply_gated, &r);
 }
 
 struct added_norm {

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from vireo_server import IMAGES, MODEL, Server
+from vireo_server import FIXTURES, IMAGES, MODEL, Server
 
 
 @pytest.fixture(scope="session")
@@ -26,6 +26,24 @@ def strict_server(tmp_path_factory):
             "--visual_dp 1 --visual_tp 1"
     with Server(MODEL, log, *flags.split(), INTERNVL_IMAGE_LENGTH="16", LOADWORKER="12") as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory):
+    """A server in float32 for each checkpoint of the fixtures that a module asks for by name."""
+    started = {}
+
+    def get(name):
+        if name not in started:
+            log = tmp_path_factory.mktemp(name) / "server.log"
+            started[name] = Server(
+                FIXTURES / "models" / name, log, "--device", "cpu", "--data_type", "float32").__enter__()
+        return started[name]
+    yield get
+    for server in started.values():
+        code = server.stop()
+        server.__exit__(None, None, None)
+        assert code == 0, server.log()
 
 
 @pytest.fixture(autouse=True)

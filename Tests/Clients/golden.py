@@ -1,8 +1,9 @@
 """The reference's answers, as far as they can be asked for over HTTP."""
 
+import base64
 import json
 
-from vireo_server import FIXTURES, IMAGES
+from vireo_server import FIXTURES, IMAGES, ids
 
 DEFAULT_MAX_TILES = 12
 
@@ -36,3 +37,30 @@ def cases():
 def case(name):
     """The case of that name."""
     return next(each for each in cases() if each.name == name)
+
+
+def conversations(name):
+    """The conversations of a family's checkpoint, as they stand in its file."""
+    return json.loads((FIXTURES / "golden" / f"{name}.json").read_text())["cases"]
+
+
+def check_answer(server, each, prompt=None):
+    """The native API gives the reference's tokens for `prompt`, by default the conversation's."""
+    images = [(IMAGES / image["file"]).read_bytes() for image in each["images"]]
+    answer = server.generate(
+        prompt or each["prompt"], images, max_new_tokens=32, ignore_eos=True, do_sample=False, return_details=True)
+    assert ids(answer) == each["greedy_ids"]
+    assert answer["prompt_tokens"] == len(each["input_ids"])
+
+
+def check_chat(server, name, each):
+    """The chat API makes a prompt as long as the reference's."""
+    images = iter(each["images"])
+    messages = [{**message, "content": message["content"] if isinstance(message["content"], str) else [
+        part if part["type"] == "text" else {"type": "image_url", "image_url": {
+            "url": "data:image/png;base64," + base64.b64encode(
+                (IMAGES / next(images)["file"]).read_bytes()).decode()}}
+        for part in message["content"]]} for message in each["messages"]]
+    answer = server.post("/v1/chat/completions", {"model": name, "messages": messages, "max_tokens": 1})
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["usage"]["prompt_tokens"] == len(each["input_ids"])

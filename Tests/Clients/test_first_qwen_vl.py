@@ -1,14 +1,12 @@
 """The first Qwen-VL over HTTP: the reference's tokens, pictures of every shape, and what LightLLM's clients write."""
 
-import base64
-import json
-
 import pytest
 
-from vireo_server import FIXTURES, IMAGES, Server, body, ids, png
+from golden import check_answer, check_chat, conversations
+from vireo_server import FIXTURES, Server, body, ids, picture, png
 
 NAME = "qwen-vl"
-CASES = json.loads((FIXTURES / "golden" / f"{NAME}.json").read_text())["cases"]
+CASES = conversations(NAME)
 PROMPT = "<|im_start|>user\n<img></img>What?<|im_end|>\n<|im_start|>assistant\n"
 
 
@@ -21,31 +19,14 @@ def qwen(tmp_path_factory):
         assert running.stop() == 0, running.log()
 
 
-def picture(width, height):
-    """A red PNG of that size."""
-    return png(width, height, (b"\0" + b"\xc8\x1e\x3c" * width) * height)
-
-
 @pytest.mark.parametrize("each", CASES, ids=lambda each: each["name"])
 def test_the_answer_is_the_references(qwen, each):
-    images = [(IMAGES / image["file"]).read_bytes() for image in each["images"]]
-    answer = qwen.generate(
-        each["prompt"], images, max_new_tokens=32, ignore_eos=True, do_sample=False, return_details=True)
-    assert ids(answer) == each["greedy_ids"]
-    assert answer["prompt_tokens"] == len(each["input_ids"])
+    check_answer(qwen, each)
 
 
 @pytest.mark.parametrize("each", CASES, ids=lambda each: each["name"])
 def test_a_chat_has_the_references_prompt(qwen, each):
-    images = iter(each["images"])
-    messages = [{**message, "content": message["content"] if isinstance(message["content"], str) else [
-        part if part["type"] == "text" else {"type": "image_url", "image_url": {
-            "url": "data:image/png;base64," + base64.b64encode(
-                (IMAGES / next(images)["file"]).read_bytes()).decode()}}
-        for part in message["content"]]} for message in each["messages"]]
-    answer = qwen.post("/v1/chat/completions", {"model": NAME, "messages": messages, "max_tokens": 1})
-    assert answer.status_code == 200, answer.text
-    assert answer.json()["usage"]["prompt_tokens"] == len(each["input_ids"])
+    check_chat(qwen, NAME, each)
 
 
 def test_a_client_of_lightllm(qwen):

@@ -6,10 +6,11 @@ import struct
 
 import pytest
 
-from vireo_server import FIXTURES, IMAGES, Server, ids
+from golden import check_answer, conversations
+from vireo_server import FIXTURES, Server, ids
 
 PLAIN = FIXTURES / "models" / "qwen2-vl"
-CASES = json.loads((FIXTURES / "golden" / "qwen2-vl.json").read_text())["cases"]
+CASES = conversations("qwen2-vl")
 
 
 def renamed(name):
@@ -52,8 +53,4 @@ def tarsier(tmp_path_factory):
 
 @pytest.mark.parametrize("each", CASES, ids=lambda each: each["name"])
 def test_the_answer_is_the_references(tarsier, each):
-    images = [(IMAGES / image["file"]).read_bytes() for image in each["images"]]
-    answer = tarsier.generate(
-        each["prompt"], images, max_new_tokens=32, ignore_eos=True, do_sample=False, return_details=True)
-    assert ids(answer) == each["greedy_ids"]
-    assert answer["prompt_tokens"] == len(each["input_ids"])
+    check_answer(tarsier, each)

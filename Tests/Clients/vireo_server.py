@@ -199,3 +199,8 @@ def png(width, height, raw):
 
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(raw)) + chunk(b"IEND", b"")
+
+
+def picture(width, height):
+    """A red PNG of that size."""
+    return png(width, height, (b"\0" + b"\xc8\x1e\x3c" * width) * height)

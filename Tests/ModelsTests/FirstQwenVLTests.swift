@@ -12,30 +12,16 @@ import Testing
 @Suite struct FirstQwenVLTests {
     private static let name = "qwen-vl"
 
-    private func pictures(_ golden: LlavaGoldenCase, _ cut: ImageCut) throws -> [ImageTiles] {
-        try golden.images.map { image in
-            let pixels = try Fixtures.pixels(image.file)
-            return ImageTiles(pixels, cut.plan(width: pixels.width, height: pixels.height).cut)
-        }
-    }
-
     private func sequence(_ golden: LlavaGoldenCase, _ driver: PagedDriver) throws -> PagedDriver.Sequence {
         let cut = try #require(driver.model.description.vision?.cut)
-        return try driver.sequence(showing: pictures(golden, cut))
+        return try driver.sequence(showing: golden.tiles(cut))
     }
 
     @Test func `the view of a picture is the reference's, byte by byte`() throws {
         let golden = try LlavaGoldenFile.of(Self.name)
         let cut = try #require(ModelFamilies.describe(Fixtures.folder(Self.name)).vision?.cut)
         #expect(cut.tileSize == golden.tile && !cut.isWhole)
-        for example in golden.cases {
-            for (image, made) in zip(example.images, try pictures(example, cut)) {
-                #expect(cut.plan(width: image.width, height: image.height).tokenCount == image.tokens)
-                #expect(made.tileCount == 1 && made.tileSize == golden.tile)
-                #expect(
-                    SHA256.hexadecimal(SHA256.digest(of: made.bytes)) == image.tilesSha256, "\(image.file)")
-            }
-        }
+        for example in golden.cases { try golden.expectTiles(of: example, cut) }
     }
 
     @Test func `picture embeddings equal the reference, of several pictures at once`() throws {

@@ -7,16 +7,9 @@ import Testing
 
 /// LLaVA against transformers in f32, on the reference's ids.
 @Suite struct LlavaTests {
-    private func pictures(_ golden: LlavaGoldenCase, _ cut: ImageCut) throws -> [ImageTiles] {
-        try golden.images.map { image in
-            let pixels = try Fixtures.pixels(image.file)
-            return ImageTiles(pixels, cut.plan(width: pixels.width, height: pixels.height).cut)
-        }
-    }
-
     private func sequence(_ golden: LlavaGoldenCase, _ driver: PagedDriver) throws -> PagedDriver.Sequence {
         let cut = try #require(driver.model.description.vision?.cut)
-        return try driver.sequence(showing: pictures(golden, cut))
+        return try driver.sequence(showing: golden.tiles(cut))
     }
 
     @Test(arguments: LlavaGoldenFile.models)
@@ -24,14 +17,7 @@ import Testing
         let golden = try LlavaGoldenFile.of(name)
         let cut = try #require(ModelFamilies.describe(Fixtures.folder(name)).vision?.cut)
         #expect(cut.tileSize == golden.tile)
-        for example in golden.cases {
-            for (image, made) in zip(example.images, try pictures(example, cut)) {
-                #expect(cut.plan(width: image.width, height: image.height).tokenCount == image.tokens)
-                #expect(made.tileCount == image.tiles && made.tileSize == golden.tile)
-                #expect(
-                    SHA256.hexadecimal(SHA256.digest(of: made.bytes)) == image.tilesSha256, "\(image.file)")
-            }
-        }
+        for example in golden.cases { try golden.expectTiles(of: example, cut) }
     }
 
     @Test(arguments: LlavaGoldenFile.models)

@@ -197,29 +197,6 @@ KERNEL scale_columns(u16 *x, const float *weight, const float *squares, int stri
 
 // MARK: Activations
 
-template <int N>
-static __device__ __forceinline__ void silu_rows(const u16 *x, u16 *out, int rows, int columns) {
-    const u64 c = ((u64)blockIdx.x * blockDim.x + threadIdx.x) * N;
-    if (c >= columns) return;
-    for (u64 row = blockIdx.y; row < rows; row += gridDim.y) {
-        float gate[N], up[N];
-        load(x + row * 2 * columns + c, gate);
-        load(x + (row * 2 + 1) * columns + c, up);
-#pragma unroll
-        for (int i = 0; i < N; i++) gate[i] = __fdividef(gate[i], 1.0f + __expf(-gate[i])) * up[i];
-        store(out + row * columns + c, gate);
-    }
-}
-
-// out[r, c] = g / (1 + exp(−g)) · x[r, columns + c] with g = x[r, c]; x is bf16 [rows, 2 · columns], out
-// [rows, columns]
-KERNEL silu_multiply(const u16 *x, u16 *out, int rows, int columns) {
-    let_next_begin();
-    previous_done();
-    if (columns % 8 == 0) silu_rows<8>(x, out, rows, columns);
-    else silu_rows<1>(x, out, rows, columns);
-}
-
 enum { GELU_EXACT = 0, GELU_TANH = 1, GELU_LOGISTIC = 2 };
 
 static __device__ __forceinline__ float gelu_of(float v, int kind) {
@@ -229,8 +206,11 @@ static __device__ __forceinline__ float gelu_of(float v, int kind) {
     return v / (1.0f + __expf(-u));
 }
 
-template <int N>
-static __device__ __forceinline__ void gelu_rows(const u16 *x, u16 *out, int rows, int columns) {
+static __device__ __forceinline__ float silu_of(float v) { return __fdividef(v, 1.0f + __expf(-v)); }
+
+// Whether the gate goes through a GELU (by a tanh) or a SiLU.
+template <int N, bool GELU>
+static __device__ __forceinline__ void gate_rows(const u16 *x, u16 *out, int rows, int columns) {
     const u64 c = ((u64)blockIdx.x * blockDim.x + threadIdx.x) * N;
     if (c >= columns) return;
     for (u64 row = blockIdx.y; row < rows; row += gridDim.y) {
@@ -238,17 +218,26 @@ static __device__ __forceinline__ void gelu_rows(const u16 *x, u16 *out, int row
         load(x + row * 2 * columns + c, gate);
         load(x + (row * 2 + 1) * columns + c, up);
 #pragma unroll
-        for (int i = 0; i < N; i++) gate[i] = gelu_of(gate[i], GELU_TANH) * up[i];
+        for (int i = 0; i < N; i++) gate[i] = (GELU ? gelu_of(gate[i], GELU_TANH) : silu_of(gate[i])) * up[i];
         store(out + row * columns + c, gate);
     }
+}
+
+// out[r, c] = g / (1 + exp(−g)) · x[r, columns + c] with g = x[r, c]; x is bf16 [rows, 2 · columns], out
+// [rows, columns]
+KERNEL silu_multiply(const u16 *x, u16 *out, int rows, int columns) {
+    let_next_begin();
+    previous_done();
+    if (columns % 8 == 0) gate_rows<8, false>(x, out, rows, columns);
+    else gate_rows<1, false>(x, out, rows, columns);
 }
 
 // out[r, c] = gelu(x[r, c]) · x[r, columns + c] by a tanh; x is bf16 [rows, 2 · columns], out [rows, columns]
 KERNEL gelu_multiply(const u16 *x, u16 *out, int rows, int columns) {
     let_next_begin();
     previous_done();
-    if (columns % 8 == 0) gelu_rows<8>(x, out, rows, columns);
-    else gelu_rows<1>(x, out, rows, columns);
+    if (columns % 8 == 0) gate_rows<8, true>(x, out, rows, columns);
+    else gate_rows<1, true>(x, out, rows, columns);
 }
 
 template <int N> static __device__ __forceinline__ void gelu_pack(u16 *x, int kind) {

@@ -39,15 +39,7 @@ package struct Gemma3Family: ModelFamily {
         guard type == "siglip_vision_model" else {
             throw section.refusal("model_type", "is \"\(type)\", but must be siglip_vision_model")
         }
-        let width = try section.int("hidden_size", atMost: 1 << 16)
-        let heads = try section.int("num_attention_heads", atMost: 1 << 10)
-        guard width.isMultiple(of: heads) else {
-            throw section.refusal(
-                "num_attention_heads", "is \(heads), but must divide hidden_size, \(width)")
-        }
-        guard try section.int("num_channels", atMost: 3, or: 3) == 3 else {
-            throw section.refusal("num_channels", "must be 3")
-        }
+        let (width, heads) = try LlavaConfig.sizes(section)
         let views = try views(section, config, preprocessor)
         let half: [Float] = [0.5, 0.5, 0.5]
         var vision = VisionShape(

@@ -71,15 +71,7 @@ enum LlavaConfig {
                 ("hidden_size", 768), ("intermediate_size", 3072), ("num_hidden_layers", 12),
                 ("num_attention_heads", 12), ("image_size", 224), ("patch_size", isClip ? 32 : 16),
             ]))
-        let width = try section.int("hidden_size", atMost: 1 << 16)
-        let heads = try section.int("num_attention_heads", atMost: 1 << 10)
-        guard width.isMultiple(of: heads) else {
-            throw section.refusal(
-                "num_attention_heads", "is \(heads), but must divide hidden_size, \(width)")
-        }
-        guard try section.int("num_channels", atMost: 3, or: 3) == 3 else {
-            throw section.refusal("num_channels", "must be 3")
-        }
+        let (width, heads) = try sizes(section)
         let count = try section.int("num_hidden_layers", atMost: 1 << 10)
         let features = try features(config, layerCount: count, isClip: isClip, kind)
         let views = try views(section, config, preprocessor, features, kind)
@@ -273,6 +265,20 @@ enum LlavaConfig {
         guard found.allSatisfy({ $0.int == side }) else {
             throw preprocessor.refusal(key, "must be the vision tower's image_size, \(side)")
         }
+    }
+
+    /// The width and the heads of a tower of pictures in colour.
+    static func sizes(_ section: ConfigSection) throws(CheckpointError) -> (width: Int, heads: Int) {
+        let width = try section.int("hidden_size", atMost: 1 << 16)
+        let heads = try section.int("num_attention_heads", atMost: 1 << 10)
+        guard width.isMultiple(of: heads) else {
+            throw section.refusal(
+                "num_attention_heads", "is \(heads), but must divide hidden_size, \(width)")
+        }
+        guard try section.int("num_channels", atMost: 3, or: 3) == 3 else {
+            throw section.refusal("num_channels", "must be 3")
+        }
+        return (width, heads)
     }
 
     /// How the image processor resizes; `fallback` where it does not say.
