@@ -34,12 +34,16 @@ step() {
     timeout 60 "$vireo" bench step --model_dir "$shape" --load_format dummy --input_len 4096 --output_len 2 --batch 1
 }
 
-# The tokenizer of the tests makes three tokens of a word. Requests: the name of the workload, how many, how many at once, and the rest of the flags.
+# The tokenizer of the tests makes three tokens of a word. Requests: the name of the workload, how many, how many at once, and the
+# rest of the flags. Each workload has prompts and pictures of its own: nothing is left of another's in the caches.
+workload=0
 ask() {
     local name=$1 count=$2 concurrency=$3
     shift 3
+    workload=$((workload + 1))
     say "$name: $count requests, $concurrency at once, $*"
-    timeout 90 "$vireo" bench serve --url "$url" --num_prompts "$count" --max_concurrency "$concurrency" "$@" |
+    timeout 90 "$vireo" bench serve --url "$url" --num_prompts "$count" --max_concurrency "$concurrency" \
+        --seed "${workload}000000000" "$@" |
         grep -E 'Failed|input tokens|Request thr|Output token|Median T|P99 T'
 }
 
