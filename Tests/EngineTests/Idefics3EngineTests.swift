@@ -7,46 +7,18 @@ import TestSupport
 import Testing
 import Tokenizers
 
-/// Whole answers of SmolVLM2 and Idefics3 through prompts and engine against the reference.
+/// What SmolVLM2 and Idefics3 have beside `LlavaEngineTests`: pictures in several runs of tokens, and second turns.
 struct Idefics3EngineTests {
     @Test(arguments: LlavaGoldenFile.splitting)
-    func `a conversation becomes the reference's ids`(name: String) throws {
+    func `a picture's tokens lie in a run for each of its tiles`(name: String) throws {
         let model = try TestModel(name)
         for golden in try LlavaGoldenFile.of(name).cases {
-            let prompt = try model.prompt(of: golden), images = try model.images(of: golden)
-            #expect(prompt.tokenIDs == golden.inputIds, "\(golden.name)")
-            #expect(prompt.images.map(\.tokenCount) == golden.images.map(\.tokens))
+            let prompt = try model.prompt(of: golden)
             #expect(prompt.images.map(\.runs.count) == golden.images.map(\.tiles))
             let mark = try #require(model.prompts.tokenizer.id(of: "<image>"))
             let places = prompt.tokenIDs.indices.filter { prompt.tokenIDs[$0] == mark }
             #expect(places == prompt.images.flatMap { $0.runs.flatMap { Array($0) } })
-            // As text, and as ids.
-            let text = try model.prompts.prompt(text: golden.prompt, images: images, addSpecialTokens: true)
-            #expect(text == prompt, "\(golden.name)")
-            let ids = model.prompts.tokenizer.encode(golden.prompt, addSpecialTokens: false)
-            #expect(try model.prompts.prompt(tokenIDs: ids.map(Int.init), images: images) == prompt)
         }
-    }
-
-    @Test(arguments: LlavaGoldenFile.splitting)
-    func `all at once, and again from the caches, give the reference's tokens`(name: String) async throws {
-        try await Answer.expectTokensFromCaches(of: LlavaGoldenFile.of(name).cases, TestModel(name))
-    }
-
-    @Test(arguments: LlavaGoldenFile.splitting)
-    func `with few pages, chunks that end within a picture and three cached ones the tokens stay the same`(
-        name: String,
-    ) async throws {
-        let model = try TestModel(name)
-        let engine = try model.makeEngine { $0.cramp(cachedTokens: 400) }
-        try await Answer.expectTokensOfCramped(LlavaGoldenFile.of(name).cases, model, engine)
-        await engine.shutDown(drainSeconds: 0)
-    }
-
-    @Test(arguments: LlavaGoldenFile.splitting)
-    func `buffers made for few short sequences hold the largest step`(name: String) async throws {
-        try await Answer.expectTokensOfFewShort(
-            LlavaGoldenFile.of(name).cases, length: 512, TestModel(name))
     }
 
     @Test(arguments: LlavaGoldenFile.splitting)

@@ -6,9 +6,11 @@ import TestSupport
 import Testing
 import Tokenizers
 
-/// Whole answers of LLaVA through prompts and engine against the reference.
+/// Whole answers of LLaVA, SmolVLM2 and Idefics3 through prompts and engine against the reference.
 struct LlavaEngineTests {
-    @Test(arguments: LlavaGoldenFile.models)
+    private static let all = LlavaGoldenFile.models + LlavaGoldenFile.splitting
+
+    @Test(arguments: all)
     func `a conversation becomes the reference's ids`(name: String) throws {
         let model = try TestModel(name)
         for golden in try LlavaGoldenFile.of(name).cases {
@@ -23,12 +25,12 @@ struct LlavaEngineTests {
         }
     }
 
-    @Test(arguments: LlavaGoldenFile.models)
+    @Test(arguments: all)
     func `all at once, and again from the caches, give the reference's tokens`(name: String) async throws {
         try await Answer.expectTokensFromCaches(of: LlavaGoldenFile.of(name).cases, TestModel(name))
     }
 
-    @Test(arguments: LlavaGoldenFile.models)
+    @Test(arguments: all)
     func `with few pages, chunks that end within a picture and three cached ones the tokens stay the same`(
         name: String,
     ) async throws {
@@ -38,7 +40,7 @@ struct LlavaEngineTests {
         await engine.shutDown(drainSeconds: 0)
     }
 
-    @Test(arguments: LlavaGoldenFile.models)
+    @Test(arguments: all)
     func `buffers made for few short sequences hold the largest step`(name: String) async throws {
         try await Answer.expectTokensOfFewShort(
             LlavaGoldenFile.of(name).cases, length: 512, TestModel(name))

@@ -22,4 +22,16 @@ extension LlavaGoldenFile {
             #expect(SHA256.hexadecimal(SHA256.digest(of: made.bytes)) == image.tilesSha256, "\(image.file)")
         }
     }
+
+    /// The embeddings of a conversation's pictures, [tokens, hidden], are the reference's; answers how far they are apart at
+    /// most, zero where there is no reference.
+    func expectEmbeddings(_ all: [Float], of example: LlavaGoldenCase) -> Float {
+        guard let expected = example.embeddings else { return 0 }
+        #expect(all.count == example.images.reduce(0) { $0 + $1.tokens } * hiddenSize)
+        let rows = example.embeddingRows ?? Array(0..<(all.count / hiddenSize))
+        let ours = rows.flatMap { all[($0 * hiddenSize)..<(($0 + 1) * hiddenSize)] }
+        let difference = largestDifference(ours, Fixtures.floats(expected))
+        #expect(difference < 2e-4, "\(example.name)")
+        return difference
+    }
 }
