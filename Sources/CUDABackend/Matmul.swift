@@ -65,11 +65,12 @@ final class Matmul: @unchecked Sendable {
 
     private func choice(_ product: Product, rows: Int) -> vireo_matmul_choice? {
         let bucket = Self.bucket(rows)
+        if let known = choices.withLock({ $0.choice(product, rows: bucket) }) { return known }
         if choices.withLock({ $0.isNew(product) }) {
             let kept = kept(product)
             choices.withLock { $0.keep(kept, of: product) }
+            if let known = kept[bucket] { return known }
         }
-        if let known = choices.withLock({ $0.choice(product, rows: bucket) }) { return known }
         let found = guesses(product, rows: bucket, atMost: 1).first
         if let found { choices.withLock { $0.guess(found, product, rows: bucket) } }
         return found

@@ -46,9 +46,7 @@ struct PictureTiles {
         let range = grid == nil ? step.tiles : 0..<tileCount
         guard tileCount >= range.upperBound else { return nil }
         switch made {
-        case .tiles(let tiles):
-            let tileBytes = Self.byteCount(ofSide: size)
-            content = .tiles(tiles.bytes[(range.lowerBound * tileBytes)..<(range.upperBound * tileBytes)])
+        case .tiles(let tiles): content = .tiles(tiles.bytes(of: range))
         case .picture(let whole): content = .picture(whole, squares: range)
         }
     }
@@ -110,11 +108,8 @@ struct PictureTiles {
     /// u8 [n, size, size, 3]; a picture that was left to a device is cut here after all.
     var bytes: ArraySlice<UInt8> {
         switch content {
-        case .tiles(let bytes): return bytes
-        case .picture(let whole, let squares):
-            let tileBytes = Self.byteCount(ofSide: size)
-            return whole.picture.tiles.bytes[
-                (squares.lowerBound * tileBytes)..<(squares.upperBound * tileBytes)]
+        case .tiles(let bytes): bytes
+        case .picture(let whole, let squares): whole.picture.tiles.bytes(of: squares)
         }
     }
 

@@ -9,6 +9,12 @@ package struct ImageTiles: Sendable, Hashable {
     /// The image tokens of a picture that goes through the tower as a whole; nil for tiles, which do one by one.
     package let grid: TokenGrid?
 
+    /// Those of some tiles, [tiles.count, tileSize, tileSize, 3].
+    package func bytes(of tiles: Range<Int>) -> ArraySlice<UInt8> {
+        let tileBytes = tileSize * tileSize * 3
+        return bytes[(tiles.lowerBound * tileBytes)..<(tiles.upperBound * tileBytes)]
+    }
+
     /// Resizes and cuts `pixels` as `plan` says.
     package init(_ pixels: Pixels, plan: some PicturePlan) { self.init(pixels, plan.cut) }
 
